@@ -1,0 +1,94 @@
+package sdk
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Ability names an optional interface of a connector.
+type Ability string
+
+const (
+	AbilityPlan         Ability = "plan"
+	AbilityCommit       Ability = "commit"
+	AbilityReceive      Ability = "receive"
+	AbilityFindSubject  Ability = "find_subject"
+	AbilityEraseSubject Ability = "erase_subject"
+)
+
+// Planner cuts a stream into partitions that are read apart, each with its own small cursor.
+type Planner interface {
+	Plan(ctx context.Context, s *Session, r Request) ([]Partition, error)
+}
+
+// Partition is one part of a stream. ID is stable from run to run and holds no personal data.
+type Partition struct {
+	ID            string
+	EstimatedRows int64 // 0: unknown
+}
+
+// Committer is told once everything up to a cursor is stored for good: the only place to acknowledge or prune at the source.
+// It may be told the same cursor twice.
+type Committer interface {
+	Commit(ctx context.Context, s *Session, stream, partition string, cursor []byte) error
+}
+
+// Receiver takes what the source pushes to the hub. It verifies the push's signature itself and emits the records it holds.
+type Receiver interface {
+	Receive(ctx context.Context, s *Session, p Push, out *Output) (Reply, error)
+}
+
+// Push is one HTTP request that came to the connection's hook.
+type Push struct {
+	Stream   string // the stream its records will belong to
+	Method   string
+	Header   http.Header
+	Body     []byte
+	Received time.Time
+}
+
+// Reply is what the pushing system is answered.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// SubjectFinder brings the records that the source holds about one person.
+type SubjectFinder interface {
+	FindSubject(ctx context.Context, s *Session, stream, subject string, out *Output) error
+}
+
+// SubjectEraser asks the source to erase one person.
+type SubjectEraser interface {
+	EraseSubject(ctx context.Context, s *Session, subject string) (Erasure, error)
+}
+
+// Erasure says what an erasure at the source did.
+type Erasure struct {
+	Erased int64  // records erased
+	Kept   int64  // records the source keeps
+	Reason string // why it keeps them; no personal data
+}
+
+// Abilities lists the optional interfaces that c has.
+func Abilities(c Connector) []Ability {
+	var a []Ability
+	if _, ok := c.(Planner); ok {
+		a = append(a, AbilityPlan)
+	}
+	if _, ok := c.(Committer); ok {
+		a = append(a, AbilityCommit)
+	}
+	if _, ok := c.(Receiver); ok {
+		a = append(a, AbilityReceive)
+	}
+	if _, ok := c.(SubjectFinder); ok {
+		a = append(a, AbilityFindSubject)
+	}
+	if _, ok := c.(SubjectEraser); ok {
+		a = append(a, AbilityEraseSubject)
+	}
+	return a
+}
