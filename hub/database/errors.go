@@ -1,0 +1,73 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+)
+
+var (
+	// ErrUnavailable means that Postgres cannot be reached or broke off; trying again later may help.
+	ErrUnavailable = errors.New("database unavailable")
+	// ErrNewer means that the database was migrated by a newer lrshub.
+	ErrNewer = errors.New("database is newer than this lrshub")
+	// ErrPrivileged means that the role given for the application bypasses row-level security.
+	ErrPrivileged = errors.New("this database role bypasses row-level security")
+)
+
+// IsUnique tells whether err is a violation of that unique constraint or index; an empty name means any.
+func IsUnique(err error, constraint string) bool {
+	bad := pq.As(err, pqerror.UniqueViolation)
+	return bad != nil && (constraint == "" || bad.Constraint == constraint)
+}
+
+// isConflict tells whether Postgres gave up on a transaction in favour of another.
+func isConflict(err error) bool {
+	return pq.As(err, "40P01", "40001") != nil // deadlock_detected, serialization_failure
+}
+
+// withheld hides the text of an error that may quote a row's value, and keeps the error for errors.As.
+type withheld struct{ err *pq.Error }
+
+func (w withheld) Error() string {
+	return fmt.Sprintf("Postgres refused a value (%s %s); its message is withheld, as it may quote the value", w.err.Code, w.err.Code.Name())
+}
+
+func (w withheld) Unwrap() error { return w.err }
+
+// describe gives an error its sentinel, and takes row values out of its text: messages of class 22 (data exception) quote
+// what they refused, those of other classes name tables, columns and constraints only.
+func describe(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if bad := pq.As(err); bad != nil {
+		switch {
+		case bad.Code.Class() == "22":
+			return withheld{bad}
+		case isUnavailable(bad.Code):
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return err
+	}
+	var network net.Error
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}
+
+func isUnavailable(code pqerror.Code) bool {
+	switch code {
+	case "57P01", "57P02", "57P03", "53300": // shutdowns, cannot connect now, too many connections
+		return true
+	}
+	return code.Class() == "08" // connection exceptions
+}
