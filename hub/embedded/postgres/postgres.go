@@ -89,7 +89,7 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 		return nil, err
 	}
 	go s.supervise()
-	if err := s.awaitReady(ctx); err != nil {
+	if err := s.awaitAnswer(ctx); err != nil {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		return nil, errors.Join(err, s.Stop(stop))
@@ -215,8 +215,8 @@ func (s *Server) Stop(ctx context.Context) error {
 	return fmt.Errorf("stop Postgres: shut down at once, the next start recovers: %w", ctx.Err())
 }
 
-// awaitReady polls until the server answers a query, has ended, or ctx ends.
-func (s *Server) awaitReady(ctx context.Context) error {
+// awaitAnswer polls until the server answers a query, has ended, or ctx ends.
+func (s *Server) awaitAnswer(ctx context.Context) error {
 	db, err := sql.Open("postgres", s.URL("postgres")+"&connect_timeout=5")
 	if err != nil {
 		return fmt.Errorf("reach Postgres: %w", err)

@@ -61,7 +61,7 @@ func (s *Server) beforeRestart(deaths int) error {
 	if err := clearLeftovers(ctx, s.data(), s.options.Logger); err != nil {
 		return err
 	}
-	time.Sleep(time.Duration(deaths-1) * 500 * time.Millisecond)
+	time.Sleep(time.Duration(deaths-1) * 200 * time.Millisecond)
 	return nil
 }
 

@@ -1,0 +1,436 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// hubVariable turns this test binary into a hub that runs Postgres on the named folder until it is killed.
+const hubVariable = "LRSHUB_POSTGRES_TEST_HUB"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(hubVariable); dir != "" {
+		if _, err := Start(context.Background(), Options{Dir: dir}); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("ready")
+		select {}
+	}
+	os.Exit(m.Run())
+}
+
+// newFolder is a folder that an unprivileged user can pass through, which t.TempDir is not.
+func newFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lrshub-postgres-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "hub")
+}
+
+func start(t *testing.T, options Options) *Server {
+	t.Helper()
+	options.Logger = slog.New(slog.DiscardHandler)
+	s, err := Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, s) })
+	return s
+}
+
+func stop(t *testing.T, s *Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := s.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func open(t *testing.T, s *Server, name string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("postgres", s.URL(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func run(t *testing.T, db *sql.DB, statement string) {
+	t.Helper()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func value(t *testing.T, db *sql.DB, query string) string {
+	t.Helper()
+	var v string
+	if err := db.QueryRowContext(t.Context(), query).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return v
+}
+
+func TestStartAgain(t *testing.T) {
+	dir := newFolder(t)
+	s := start(t, Options{Dir: dir})
+	for range 2 { // the second time it is there
+		if err := s.CreateDatabase(t.Context(), "lrshub"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := open(t, s, "lrshub")
+	run(t, db, "CREATE TABLE kept AS SELECT 'as it was' AS word")
+	for setting, want := range map[string]string{
+		"data_checksums": "on", "fsync": "on", "listen_addresses": "127.0.0.1", "log_min_messages": "log", "log_error_verbosity": "terse",
+		"log_min_error_statement": "panic", "server_encoding": "UTF8", "password_encryption": "scram-sha-256", "wal_level": "replica",
+	} {
+		if got := value(t, db, "SELECT current_setting('"+setting+"')"); got != want {
+			t.Errorf("%s is %s, want %s", setting, got, want)
+		}
+	}
+	url, began := s.URL("lrshub"), time.Now()
+	stop(t, s)
+	select {
+	case <-s.Done():
+	default:
+		t.Error("stopped, and not done")
+	}
+	if s.Err() != nil {
+		t.Errorf("stopped as told, yet: %v", s.Err())
+	}
+	s = start(t, Options{Dir: dir})
+	t.Logf("stopped and started again in %v", time.Since(began))
+	if s.URL("lrshub") != url {
+		t.Error("another URL after a restart")
+	}
+	if got := value(t, open(t, s, "lrshub"), "SELECT word FROM kept"); got != "as it was" {
+		t.Errorf("kept %q", got)
+	}
+	for _, name := range []string{"password", "postgres.log"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	s := start(t, Options{Dir: newFolder(t), Test: true})
+	db, err := sql.Open("postgres", fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=postgres sslmode=disable", s.data(), s.port, Owner, s.password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if got := value(t, db, "SELECT (inet_server_addr() IS NULL)::text"); got != "true" {
+		t.Error("not over the socket")
+	}
+}
+
+func TestPasswordIsAsked(t *testing.T) {
+	s := start(t, Options{Dir: newFolder(t), Test: true})
+	db, err := sql.Open("postgres", strings.Replace(s.URL("postgres"), s.password, "guess", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.PingContext(t.Context()); err == nil {
+		t.Error("a wrong password opens the cluster")
+	}
+}
+
+// The kernel must not leave Postgres behind when the hub is killed, and the next start must have every committed row.
+func TestHubKilled(t *testing.T) {
+	dir := newFolder(t)
+	hub := exec.Command(os.Args[0])
+	hub.Env = append(os.Environ(), hubVariable+"="+dir)
+	out, err := hub.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hub.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer hub.Process.Kill()
+	word := make([]byte, 5)
+	if _, err := out.Read(word); err != nil || string(word) != "ready" {
+		t.Fatalf("the hub said %q, %v", word, err)
+	}
+	password, err := os.ReadFile(filepath.Join(dir, "password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := os.ReadFile(filepath.Join(dir, "port"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, _ := strconv.Atoi(strings.TrimSpace(string(port)))
+	db := open(t, &Server{port: number, password: string(password)}, "postgres")
+	run(t, db, "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
+	busy, err := db.BeginTx(t.Context(), nil) // a shutdown must not wait for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Rollback()
+	if _, err := busy.Exec("INSERT INTO kept VALUES (1001)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := hub.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	s := start(t, Options{Dir: dir})
+	t.Logf("ready %v after the kill", time.Since(began))
+	if got := value(t, open(t, s, "postgres"), "SELECT count(*) FROM kept"); got != "1000" {
+		t.Errorf("%s rows", got)
+	}
+}
+
+func TestPostmasterKilled(t *testing.T) {
+	s := start(t, Options{Dir: newFolder(t)})
+	db := open(t, s, "postgres")
+	run(t, db, "CREATE TABLE kept AS SELECT 1 AS n")
+	for range 2 {
+		s.mu.Lock()
+		pid := s.pid
+		s.mu.Unlock()
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for {
+			var pidNow int
+			s.mu.Lock()
+			pidNow = s.pid
+			s.mu.Unlock()
+			if pidNow != pid && db.PingContext(t.Context()) == nil {
+				break
+			}
+			if time.Since(began) > 20*time.Second {
+				t.Fatal("not started again")
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Logf("back after %v", time.Since(began))
+		if got := value(t, db, "SELECT count(*) FROM kept"); got != "1" {
+			t.Errorf("%s rows", got)
+		}
+	}
+}
+
+func TestGivesUp(t *testing.T) {
+	dir := newFolder(t)
+	s := start(t, Options{Dir: dir, Test: true})
+	if err := os.WriteFile(filepath.Join(dir, "local.conf"), []byte("no_such_setting = on\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(s.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.Done():
+	case <-time.After(30 * time.Second):
+		t.Fatal("still trying")
+	}
+	if err := s.Err(); !errors.Is(err, ErrDied) || !strings.Contains(err.Error(), "no_such_setting") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A postmaster that outlived its hub (no death signal on that system) is stopped before a new one starts.
+func TestOrphanIsStopped(t *testing.T) {
+	dir := newFolder(t)
+	s := start(t, Options{Dir: dir, Test: true})
+	stop(t, s)
+	orphan := s.binaries.command(context.Background(), s.user, "postgres", "-D", s.data(), "-c", "config_file="+s.configuration("postgresql.conf"))
+	orphan.SysProcAttr.Pdeathsig = 0
+	if err := orphan.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- orphan.Wait() }()
+	watch := &Server{options: s.options, port: s.port, password: s.password, done: make(chan struct{})}
+	if err := watch.awaitAnswer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, Options{Dir: dir, Test: true})
+	select {
+	case <-ended:
+	default:
+		t.Error("the orphan still runs")
+	}
+	if again.port != s.port {
+		t.Error("took another port")
+	}
+}
+
+func TestPidOfAnotherProgram(t *testing.T) {
+	dir := newFolder(t)
+	stop(t, start(t, Options{Dir: dir, Test: true}))
+	stale := fmt.Sprintf("%d\n%s\n1700000000\n5432\n\n127.0.0.1\n", os.Getpid(), filepath.Join(dir, "data"))
+	if err := os.WriteFile(filepath.Join(dir, "data", "postmaster.pid"), []byte(stale), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, Options{Dir: dir, Test: true})
+}
+
+func TestInterruptedInitdb(t *testing.T) {
+	dir := newFolder(t)
+	if err := os.MkdirAll(filepath.Join(dir, "data.new", "base"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	start(t, Options{Dir: dir, Test: true})
+}
+
+// What a client did wrong must not put a row's value into the server's log.
+func TestNoValuesInLog(t *testing.T) {
+	dir := newFolder(t)
+	s := start(t, Options{Dir: dir, Test: true})
+	db := open(t, s, "postgres")
+	run(t, db, "CREATE TABLE learner (name text PRIMARY KEY, age int CHECK (age > 3))")
+	run(t, db, "INSERT INTO learner VALUES ('token-7261', 30)")
+	for _, bad := range []string{
+		"INSERT INTO learner VALUES ('token-7261', 30)", "INSERT INTO learner VALUES ('token-7262', 1)", "SELECT 'token-7263'::uuid", "SELEKT 'token-7264'",
+		"DO $$ BEGIN RAISE WARNING 'token-7265'; END $$", "DO $$ BEGIN RAISE EXCEPTION 'token-7266'; END $$",
+	} {
+		_, err := db.ExecContext(t.Context(), bad)
+		if err == nil && !strings.Contains(bad, "WARNING") {
+			t.Errorf("%s: no error", bad)
+		}
+	}
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO learner VALUES ($1, $2)", "token-7267", "token-7268"); err == nil {
+		t.Error("no error for a bad parameter")
+	}
+	stop(t, s)
+	text, err := os.ReadFile(filepath.Join(dir, "postgres.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(text, []byte("ready to accept connections")) {
+		t.Errorf("the log is not the server's: %s", text)
+	}
+	if bytes.Contains(text, []byte("token-72")) {
+		t.Errorf("the log has values: %s", text)
+	}
+}
+
+func TestClearErrors(t *testing.T) {
+	dir := newFolder(t)
+	s := start(t, Options{Dir: dir, Test: true})
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+
+	cluster := func(t *testing.T, change func(dir string)) string {
+		dir := newFolder(t)
+		stop(t, start(t, Options{Dir: dir, Test: true}))
+		change(dir)
+		return dir
+	}
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		options Options
+		want    error
+		says    string
+	}{
+		"in use":       {Options{Dir: dir}, ErrInUse, "another process"},
+		"port taken":   {Options{Dir: newFolder(t), Port: port}, ErrPort, "choose another port"},
+		"no binaries":  {Options{Dir: newFolder(t), BinDir: t.TempDir()}, ErrNoBinaries, "install Postgres"},
+		"under a file": {Options{Dir: filepath.Join(dir, "password", "hub")}, ErrFolder, "choose another folder"},
+		"newer cluster": {Options{Dir: cluster(t, func(dir string) {
+			must(os.WriteFile(filepath.Join(dir, "data", "PG_VERSION"), []byte("99\n"), 0o600))
+		})}, ErrVersion, "pg_upgrade"},
+		"no password": {Options{Dir: cluster(t, func(dir string) { must(os.Remove(filepath.Join(dir, "password"))) })}, ErrFolder, "restore it"},
+		"wrong password": {Options{Dir: cluster(t, func(dir string) {
+			must(os.WriteFile(filepath.Join(dir, "password"), []byte("guess"), 0o600))
+		})}, ErrFolder, "restore that file"},
+		"other files": {Options{Dir: cluster(t, func(dir string) { must(os.Remove(filepath.Join(dir, "data", "PG_VERSION"))) })}, ErrFolder, "choose another folder"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.options.Test, test.options.Logger = true, slog.New(slog.DiscardHandler)
+			s, err := Start(t.Context(), test.options)
+			if err == nil {
+				stop(t, s)
+			}
+			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("got %v, want %v, saying %q", err, test.want, test.says)
+			}
+		})
+	}
+	if got := value(t, open(t, s, "postgres"), "SELECT 1"); got != "1" {
+		t.Error("the running server was disturbed")
+	}
+}
+
+func TestUnderRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root")
+	}
+	dir := newFolder(t)
+	s := start(t, Options{Dir: dir, Test: true})
+	info, err := os.Stat(fmt.Sprintf("/proc/%d", s.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t); owner.Uid == 0 || owner.Uid != s.user.uid {
+		t.Errorf("Postgres runs as user %d", owner.Uid)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("the hub's folder was given away: %v, %v", info, err)
+	}
+
+	closed := newFolder(t)
+	if err := os.Chmod(filepath.Dir(closed), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Start(t.Context(), Options{Dir: closed, Test: true, Logger: slog.New(slog.DiscardHandler)})
+	if !errors.Is(err, ErrFolder) || !strings.Contains(err.Error(), "chmod o+x "+filepath.Dir(closed)) {
+		t.Errorf("a folder that its user cannot reach: %v", err)
+	}
+}
+
+func TestUnwritable(t *testing.T) {
+	dir := newFolder(t)
+	if err := os.Mkdir(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		dir = "/proc/lrshub" // where root cannot write either
+	}
+	_, err := Start(t.Context(), Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if !errors.Is(err, ErrFolder) || !strings.Contains(err.Error(), "choose another folder") {
+		t.Errorf("%v", err)
+	}
+}
