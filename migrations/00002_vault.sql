@@ -5,7 +5,7 @@ CREATE TABLE subject (
     tenant_id  integer NOT NULL REFERENCES tenant,
     id         uuid NOT NULL,
     person_id  uuid NOT NULL,           -- equals id until the vault links subjects to one person
-    identifier bytea,                   -- the IFI, sealed under the subject's learning key; null for an anonymous group
+    identifier bytea,                   -- the IFI as an xAPI agent, sealed under the subject's learning key; null for an anonymous group
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, id)
 );

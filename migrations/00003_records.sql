@@ -16,7 +16,7 @@ CREATE TABLE activity (
     tenant_id  integer NOT NULL,
     key        uuid NOT NULL,           -- blind index of the IRI: HMAC-SHA-256 under the tenant's index key, first 16 bytes
     iri        text NOT NULL,
-    definition jsonb,
+    definition text,                    -- JSON as sent: jsonb would refuse \u0000 and change numbers
     PRIMARY KEY (tenant_id, key)
 );
 SELECT tenant_rows('activity', 'SELECT, INSERT, UPDATE, DELETE');
@@ -88,6 +88,7 @@ CREATE TABLE voiding (
     statement_id uuid NOT NULL,         -- the statement that voids it
     PRIMARY KEY (tenant_id, target)
 );
+CREATE UNIQUE INDEX voiding_statement ON voiding (tenant_id, statement_id);
 SELECT tenant_rows('voiding', 'SELECT, INSERT, DELETE');
 
 -- An erased statement's id answers a repeated POST as if it were stored, and stores nothing.

@@ -1,0 +1,143 @@
+package records
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/database"
+)
+
+// Dictionary numbers the verbs of each tenant. A number is never reused or changed, so the cache of one process needs
+// no word from another.
+type Dictionary struct {
+	db *database.DB
+
+	mu   sync.RWMutex
+	byID map[verbKey]string
+	ids  map[verbName]int32
+}
+
+type verbKey struct {
+	tenant database.TenantID
+	id     int32
+}
+
+type verbName struct {
+	tenant database.TenantID
+	iri    string
+}
+
+// maxCachedVerbs bounds the cache; past it, it starts anew.
+const maxCachedVerbs = 100_000
+
+// NewDictionary makes a dictionary over a database.
+func NewDictionary(db *database.DB) *Dictionary {
+	return &Dictionary{db: db, byID: map[verbKey]string{}, ids: map[verbName]int32{}}
+}
+
+// Verbs gives the numbers of verb IRIs and numbers those that are new, in a transaction of its own: a verb names
+// no person, and a number that a failed batch leaves behind does no harm. Call it before the batch's transaction.
+func (d *Dictionary) Verbs(ctx context.Context, tenant database.TenantID, iris []string) (map[string]int32, error) {
+	out := make(map[string]int32, 4)
+	var missing []string
+	d.mu.RLock()
+	for _, iri := range iris {
+		if id, ok := d.ids[verbName{tenant, iri}]; ok {
+			out[iri] = id
+		} else if !slices.Contains(missing, iri) {
+			missing = append(missing, iri)
+		}
+	}
+	d.mu.RUnlock()
+	if len(missing) == 0 {
+		return out, nil
+	}
+	slices.Sort(missing) // one order, so that two batches cannot deadlock
+	type row struct {
+		ID  int32
+		IRI string
+	}
+	var rows []row
+	err := d.db.Tenant(ctx, tenant, func(ctx context.Context, tx *database.Tx) error {
+		rows = rows[:0]
+		_, err := tx.ExecContext(ctx, `
+INSERT INTO verb (tenant_id, iri) SELECT $1, iri FROM unnest($2::text[]) AS iri
+WHERE NOT EXISTS (SELECT 1 FROM verb v WHERE v.tenant_id = $1 AND v.iri = iri) ON CONFLICT DO NOTHING`, tenant, database.Texts(missing))
+		if err != nil {
+			return err
+		}
+		return tx.SelectContext(ctx, &rows, `SELECT id, iri FROM verb WHERE tenant_id = $1 AND iri = ANY($2::text[])`, tenant, database.Texts(missing))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("records: number verbs: %w", err)
+	}
+	for _, r := range rows {
+		out[r.IRI] = r.ID
+		d.remember(tenant, r.ID, r.IRI)
+	}
+	return out, nil
+}
+
+// VerbIRI gives the IRI of a verb's number.
+func (d *Dictionary) VerbIRI(ctx context.Context, tx *database.Tx, id int32) (string, error) {
+	d.mu.RLock()
+	iri, ok := d.byID[verbKey{tx.Tenant, id}]
+	d.mu.RUnlock()
+	if ok {
+		return iri, nil
+	}
+	if err := tx.GetContext(ctx, &iri, `SELECT iri FROM verb WHERE tenant_id = $1 AND id = $2`, tx.Tenant, id); err != nil {
+		return "", fmt.Errorf("records: verb %d: %w", id, err)
+	}
+	d.remember(tx.Tenant, id, iri)
+	return iri, nil
+}
+
+func (d *Dictionary) remember(tenant database.TenantID, id int32, iri string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.ids) >= maxCachedVerbs {
+		clear(d.ids)
+		clear(d.byID)
+	}
+	d.ids[verbName{tenant, iri}] = id
+	d.byID[verbKey{tenant, id}] = iri
+}
+
+// Activity is a row of the catalogue: an activity whose id and definition may stand in clear.
+type Activity struct {
+	Key        uuid.UUID
+	IRI        string
+	Definition []byte // JSON; nil if none was given
+}
+
+// Catalogue puts activities into the catalogue, in one order, and replaces a definition by a later one.
+func Catalogue(ctx context.Context, tx *database.Tx, activities map[uuid.UUID]Activity) error {
+	if len(activities) == 0 {
+		return nil
+	}
+	list := make([]Activity, 0, len(activities))
+	for _, a := range activities {
+		list = append(list, a)
+	}
+	slices.SortFunc(list, func(a, b Activity) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	keys, iris, definitions := make([]uuid.UUID, len(list)), make([]string, len(list)), make([][]byte, len(list))
+	for i, a := range list {
+		keys[i], iris[i], definitions[i] = a.Key, a.IRI, a.Definition
+	}
+	_, err := tx.ExecContext(ctx, `
+INSERT INTO activity AS a (tenant_id, key, iri, definition)
+SELECT $1, key, iri, convert_from(definition, 'UTF8') FROM unnest($2::uuid[], $3::text[], $4::bytea[]) AS n(key, iri, definition)
+ON CONFLICT (tenant_id, key) DO UPDATE SET definition = excluded.definition
+WHERE excluded.definition IS NOT NULL AND a.definition IS DISTINCT FROM excluded.definition`,
+		tx.Tenant, database.UUIDs(keys), database.Texts(iris), database.Byteas(definitions))
+	if err != nil {
+		return fmt.Errorf("records: catalogue: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package records
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/database"
+)
+
+// insertStatements writes a batch in one statement: COPY does not work under row-level security.
+const insertStatements = `
+INSERT INTO statement (tenant_id, id, seq, stored, "timestamp", actor, authority, verb, object_kind, object, registration,
+    score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, frame, digest)
+SELECT $1, n.id, n.seq, n.stored, n.at, n.actor, n.authority, n.verb, n.object_kind, n.object, n.registration,
+    n.score_scaled, n.score_raw, n.score_min, n.score_max, n.success, n.completion, n.duration, n.version, n.purpose, n.connection_id, n.frame, n.digest
+FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::uuid[], $7::uuid[], $8::integer[], $9::smallint[], $10::uuid[], $11::uuid[],
+    $12::float8[], $13::float8[], $14::float8[], $15::float8[], $16::boolean[], $17::boolean[], $18::float8[], $19::smallint[], $20::integer[], $21::uuid[], $22::bytea[], $23::bytea[])
+    AS n(id, seq, stored, at, actor, authority, verb, object_kind, object, registration,
+    score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, frame, digest)
+WHERE NOT EXISTS (SELECT 1 FROM statement_tombstone t WHERE t.tenant_id = $1 AND t.id = n.id)
+ON CONFLICT (tenant_id, id) DO NOTHING`
+
+// Insert stores a batch of statements with distinct ids, their agents, activities and voidings. Ids that are already
+// stored, or that were erased, are left alone: if such a statement's digest differs, the whole batch fails with ErrConflict, else it is counted
+// as a repeat. It gives the ids that were really stored.
+func Insert(ctx context.Context, tx *database.Tx, batch []Statement) (stored map[uuid.UUID]bool, err error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	batch = slices.Clone(batch)
+	slices.SortFunc(batch, func(a, b Statement) int { return bytes.Compare(a.ID[:], b.ID[:]) }) // one order: no deadlock
+	result, err := tx.ExecContext(ctx, insertStatements, insertArguments(tx.Tenant, batch)...)
+	if err != nil {
+		return nil, fmt.Errorf("records: insert statements: %w", err)
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return nil, err
+	}
+	stored = make(map[uuid.UUID]bool, len(batch))
+	if int(n) == len(batch) {
+		for i := range batch {
+			stored[batch[i].ID] = true
+		}
+	} else if stored, err = repeats(ctx, tx, batch); err != nil {
+		return nil, err
+	}
+	if err := insertAgents(ctx, tx, batch, stored); err != nil {
+		return nil, err
+	}
+	if err := insertActivities(ctx, tx, batch, stored); err != nil {
+		return nil, err
+	}
+	return stored, insertVoidings(ctx, tx, batch, stored)
+}
+
+func insertArguments(tenant database.TenantID, batch []Statement) []any {
+	n := len(batch)
+	ids, actors, authorities := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]uuid.UUID, n)
+	objects, registrations, connections := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]uuid.UUID, n)
+	seqs, stored, at := make([]int64, n), make([]time.Time, n), make([]time.Time, n)
+	verbs, purposes := make([]int32, n), make([]int32, n)
+	kinds, versions := make([]int16, n), make([]int16, n)
+	scaled, raw, lowest, highest, durations := make([]*float64, n), make([]*float64, n), make([]*float64, n), make([]*float64, n), make([]*float64, n)
+	success, completion := make([]*bool, n), make([]*bool, n)
+	frames, digests := make([][]byte, n), make([][]byte, n)
+	for i := range batch {
+		s := &batch[i]
+		ids[i], actors[i], authorities[i] = s.ID, s.Actor, s.Authority
+		objects[i], registrations[i], connections[i] = s.Object, s.Registration, s.Connection
+		seqs[i], stored[i], at[i] = s.Seq, s.Stored, s.Timestamp
+		verbs[i], purposes[i] = s.Verb, s.Purpose
+		kinds[i], versions[i] = int16(s.ObjectKind), int16(s.Version)
+		scaled[i], raw[i], lowest[i], highest[i], durations[i] = s.Scaled, s.Raw, s.Min, s.Max, s.Duration
+		success[i], completion[i] = s.Success, s.Completion
+		frames[i], digests[i] = s.Frame, s.Digest
+	}
+	return []any{tenant, database.UUIDs(ids), database.Int8s(seqs), database.Times(stored), database.Times(at), database.UUIDs(actors), database.UUIDs(authorities),
+		database.Int4s(verbs), database.Int2s(kinds), database.NullUUIDs(objects), database.NullUUIDs(registrations),
+		database.NullFloat8s(scaled), database.NullFloat8s(raw), database.NullFloat8s(lowest), database.NullFloat8s(highest),
+		database.NullBools(success), database.NullBools(completion), database.NullFloat8s(durations), database.Int2s(versions), database.Int4s(purposes),
+		database.NullUUIDs(connections), database.Byteas(frames), database.Byteas(digests)}
+}
+
+// repeats tells, after some ids were not stored, which were, and whether the others are equal to what is there.
+func repeats(ctx context.Context, tx *database.Tx, batch []Statement) (map[uuid.UUID]bool, error) {
+	ids := make([]uuid.UUID, len(batch))
+	digest := make(map[uuid.UUID][]byte, len(batch))
+	for i := range batch {
+		ids[i] = batch[i].ID
+		digest[batch[i].ID] = batch[i].Digest
+	}
+	var rows []struct {
+		ID     uuid.UUID
+		Digest []byte
+		Ours   bool
+	}
+	err := tx.SelectContext(ctx, &rows, `
+SELECT id, digest, xid = pg_current_xact_id() AS ours FROM statement WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+UNION ALL
+SELECT id, digest, false FROM statement_tombstone WHERE tenant_id = $1 AND id = ANY($2::uuid[])`, tx.Tenant, database.UUIDs(ids))
+	if err != nil {
+		return nil, fmt.Errorf("records: look for repeats: %w", err)
+	}
+	stored := make(map[uuid.UUID]bool, len(batch))
+	for _, r := range rows {
+		if r.Ours {
+			stored[r.ID] = true
+		} else if !bytes.Equal(r.Digest, digest[r.ID]) {
+			return nil, fmt.Errorf("%w: %s", ErrConflict, r.ID)
+		}
+	}
+	return stored, nil
+}
+
+func insertAgents(ctx context.Context, tx *database.Tx, batch []Statement, stored map[uuid.UUID]bool) error {
+	var ids, subjects []uuid.UUID
+	var slots, roles []int16
+	var direct []bool
+	var at []time.Time
+	var sealed [][]byte
+	for i := range batch {
+		if !stored[batch[i].ID] {
+			continue
+		}
+		for _, a := range batch[i].Agents {
+			ids, subjects = append(ids, batch[i].ID), append(subjects, a.Subject)
+			slots, roles = append(slots, int16(a.Slot)), append(roles, int16(a.Role))
+			direct, at, sealed = append(direct, a.Direct), append(at, batch[i].Stored), append(sealed, a.Sealed)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+INSERT INTO statement_agent (tenant_id, statement_id, slot, subject_id, role, direct, stored, sealed)
+SELECT $1, n.* FROM unnest($2::uuid[], $3::smallint[], $4::uuid[], $5::smallint[], $6::boolean[], $7::timestamptz[], $8::bytea[]) AS n`,
+		tx.Tenant, database.UUIDs(ids), database.Int2s(slots), database.UUIDs(subjects), database.Int2s(roles), database.Bools(direct), database.Times(at), database.Byteas(sealed))
+	if err != nil {
+		return fmt.Errorf("records: insert agents: %w", err)
+	}
+	return nil
+}
+
+func insertActivities(ctx context.Context, tx *database.Tx, batch []Statement, stored map[uuid.UUID]bool) error {
+	var ids, keys []uuid.UUID
+	var roles []int16
+	var at []time.Time
+	for i := range batch {
+		if !stored[batch[i].ID] {
+			continue
+		}
+		for _, a := range batch[i].Activities {
+			ids, keys = append(ids, batch[i].ID), append(keys, a.Key)
+			roles, at = append(roles, int16(a.Role)), append(at, batch[i].Stored)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+INSERT INTO statement_activity (tenant_id, statement_id, key, role, stored)
+SELECT $1, n.* FROM unnest($2::uuid[], $3::uuid[], $4::smallint[], $5::timestamptz[]) AS n ON CONFLICT DO NOTHING`,
+		tx.Tenant, database.UUIDs(ids), database.UUIDs(keys), database.Int2s(roles), database.Times(at))
+	if err != nil {
+		return fmt.Errorf("records: insert activities: %w", err)
+	}
+	return nil
+}
+
+// insertVoidings records what was voided. A voiding statement cannot be voided (xAPI 1.0.3 Data 2.3.2), and a second voiding of one target changes nothing.
+func insertVoidings(ctx context.Context, tx *database.Tx, batch []Statement, stored map[uuid.UUID]bool) error {
+	var ids, targets []uuid.UUID
+	for i := range batch {
+		if stored[batch[i].ID] && batch[i].Voids != uuid.Nil {
+			ids, targets = append(ids, batch[i].ID), append(targets, batch[i].Voids)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+INSERT INTO voiding (tenant_id, statement_id, target)
+SELECT $1, n.id, n.target FROM unnest($2::uuid[], $3::uuid[]) AS n(id, target)
+WHERE NOT EXISTS (SELECT 1 FROM voiding v WHERE v.tenant_id = $1 AND v.statement_id = n.target)
+ORDER BY n.target ON CONFLICT DO NOTHING`, tx.Tenant, database.UUIDs(ids), database.UUIDs(targets))
+	if err != nil {
+		return fmt.Errorf("records: insert voidings: %w", err)
+	}
+	return nil
+}
