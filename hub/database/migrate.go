@@ -73,6 +73,10 @@ func stepUp(ctx context.Context, db *sql.DB, steps fs.FS) error {
 		return fmt.Errorf("%w: its schema is version %d, this binary knows %d; start the newer lrshub, or restore a backup made before the upgrade", ErrNewer, current, target)
 	}
 	if _, err := provider.Up(ctx); err != nil {
+		var partial *goose.PartialError
+		if errors.As(err, &partial) {
+			return fmt.Errorf("migrate: %s failed and was rolled back; what came before it stays: %w", partial.Failed.Source.Path, partial.Err)
+		}
 		return fmt.Errorf("migrate from version %d to %d: %w", current, target, err)
 	}
 	return nil

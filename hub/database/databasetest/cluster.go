@@ -26,15 +26,20 @@ import (
 // A test process takes its shared lock first, so the keeper, which must take the same lock exclusively before it stops, cannot stop
 // under it. The keeper is this test binary started again with keeperVariable set: see init.
 const (
-	keeperVariable = "LRSHUB_DATABASETEST_KEEPER"
-	idleTime       = 90 * time.Second // how long the cluster outlives the last test process
+	keeperVariable = "LRSHUB_DATABASETEST_KEEPER" // the folder
+	idleVariable   = "LRSHUB_DATABASETEST_IDLE"   // how long the cluster outlives the last test process
+	idleTime       = 90 * time.Second
 	startTime      = 2 * time.Minute
 )
 
 func init() {
 	if dir := os.Getenv(keeperVariable); dir != "" {
 		syscall.CloseOnExec(3) // the keeper's lock: Postgres must not hold it too
-		if err := keep(dir); err != nil {
+		idle, err := time.ParseDuration(os.Getenv(idleVariable))
+		if err == nil {
+			err = keep(dir, idle)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -42,32 +47,28 @@ func init() {
 	}
 }
 
-// usersLock stays open, and locked, until the process ends.
-var usersLock *os.File
-
-// join returns the owner's URL of the shared cluster, and starts the cluster if it is not there.
-func join() (string, error) {
-	dir, err := folder()
-	if err != nil {
-		return "", err
-	}
-	if usersLock, err = lock(filepath.Join(dir, "users"), syscall.LOCK_SH); err != nil {
-		return "", err
+// join returns the owner's URL of the cluster in the folder, and starts the cluster if it is not there. The cluster stays at least
+// until the file, which has a shared lock, is closed.
+func join(dir string, idle time.Duration) (ownerURL string, users *os.File, err error) {
+	if users, err = lock(filepath.Join(dir, "users"), syscall.LOCK_SH); err != nil {
+		return "", nil, err
 	}
 	starter, err := lock(filepath.Join(dir, "start"), syscall.LOCK_EX) // one process starts, others wait
 	if err != nil {
-		return "", err
+		return "", users, err
 	}
 	defer starter.Close()
 	keeper, err := lock(filepath.Join(dir, "keeper"), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) { // it runs
-		return readURL(dir)
+		ownerURL, err = readURL(dir)
+		return ownerURL, users, err
 	}
 	if err != nil {
-		return "", err
+		return "", users, err
 	}
 	defer keeper.Close()
-	return startKeeper(dir, keeper)
+	ownerURL, err = startKeeper(dir, keeper, idle)
+	return ownerURL, users, err
 }
 
 // folder is the user's own folder, which others cannot have prepared.
@@ -117,7 +118,7 @@ func readURL(dir string) (string, error) {
 }
 
 // startKeeper starts the keeper, detached from this test, and waits for the URL. The keeper inherits the lock it lives under.
-func startKeeper(dir string, keeper *os.File) (string, error) {
+func startKeeper(dir string, keeper *os.File, idle time.Duration) (string, error) {
 	if err := os.Remove(filepath.Join(dir, "url")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
@@ -131,7 +132,7 @@ func startKeeper(dir string, keeper *os.File) (string, error) {
 	}
 	defer logFile.Close()
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), keeperVariable+"="+dir)
+	cmd.Env = append(os.Environ(), keeperVariable+"="+dir, idleVariable+"="+idle.String())
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = logFile, logFile // not the test's: go test waits until those are closed
 	cmd.ExtraFiles = []*os.File{keeper}
@@ -157,7 +158,7 @@ func startKeeper(dir string, keeper *os.File) (string, error) {
 
 // keep runs the cluster until no test process has been there for a while. What an earlier cluster left is discarded: with
 // fsync off it may be damaged.
-func keep(dir string) error {
+func keep(dir string, idle time.Duration) error {
 	ctx := context.Background()
 	home := filepath.Join(dir, "cluster")
 	clusterOptions := postgres.Options{Dir: home, Test: true, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
@@ -175,7 +176,7 @@ func keep(dir string) error {
 	if err := os.Rename(draft, filepath.Join(dir, "url")); err != nil {
 		return err
 	}
-	users, err := waitIdle(dir, server.Done())
+	users, err := waitIdle(dir, idle, server.Done())
 	if err != nil {
 		return errors.Join(err, server.Err())
 	}
@@ -199,14 +200,14 @@ func discard(ctx context.Context, home string) error {
 	return os.RemoveAll(home)
 }
 
-// waitIdle returns, with the users' lock held, when the lock was free during idleTime.
-func waitIdle(dir string, died <-chan struct{}) (*os.File, error) {
+// waitIdle returns, with the users' lock held, when the lock was free for the time idle.
+func waitIdle(dir string, idle time.Duration, died <-chan struct{}) (*os.File, error) {
 	var idleSince time.Time
 	for {
 		select {
 		case <-died:
 			return nil, errors.New("the test cluster died")
-		case <-time.After(time.Second):
+		case <-time.After(min(time.Second, idle/4)):
 		}
 		users, err := lock(filepath.Join(dir, "users"), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err != nil {
@@ -219,7 +220,7 @@ func waitIdle(dir string, died <-chan struct{}) (*os.File, error) {
 		if idleSince.IsZero() {
 			idleSince = time.Now()
 		}
-		if time.Since(idleSince) > idleTime {
+		if time.Since(idleSince) > idle {
 			return users, nil
 		}
 		users.Close()

@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -72,6 +73,27 @@ func AppURL(t testing.TB, ownerURL string) string {
 	return u.String()
 }
 
+// Settle waits until the transactions that run now, in this database or in any other of the cluster, have ended. Statements are listed
+// only below the snapshot's xmin, and the transactions of other tests hold that back: a test that lists what it has just
+// written calls Settle first.
+func Settle(t testing.TB, db *database.DB) {
+	t.Helper()
+	var next string
+	if err := db.GetContext(t.Context(), &next, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var settled bool
+		if err := db.GetContext(t.Context(), &settled, "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8", next); err != nil {
+			t.Fatal(err)
+		}
+		if settled {
+			return
+		}
+	}
+	t.Fatal("a transaction of the cluster has been open for a minute")
+}
+
 // fresh copies a template into a database of the test's own.
 func fresh(t testing.TB, template func(context.Context, *cluster) (string, error)) string {
 	t.Helper()
@@ -101,6 +123,7 @@ func fresh(t testing.TB, template func(context.Context, *cluster) (string, error
 
 // cluster is this process' hold on the shared cluster.
 type cluster struct {
+	users    *os.File // open, and so locked, until the process ends
 	owner    *url.URL // of the database postgres
 	admin    *sql.DB
 	strategy string // how CREATE DATABASE copies: files are twice as fast as the default, without fsync
@@ -114,7 +137,11 @@ func (c *cluster) url(database string) string {
 
 // shared joins the cluster once a process.
 var shared = sync.OnceValues(func() (*cluster, error) {
-	ownerURL, err := join()
+	dir, err := folder()
+	if err != nil {
+		return nil, err
+	}
+	ownerURL, users, err := join(dir, idleTime)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +154,7 @@ var shared = sync.OnceValues(func() (*cluster, error) {
 		return nil, err
 	}
 	admin.SetMaxOpenConns(4)
-	c := &cluster{owner: owner, admin: admin}
+	c := &cluster{users: users, owner: owner, admin: admin}
 	var version int
 	if err := admin.QueryRow("SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 		return nil, err
