@@ -77,11 +77,7 @@ func (i Identifier) MboxSHA1() (Identifier, bool) {
 
 func canonicalMbox(mailto string) string {
 	at := strings.LastIndexByte(mailto, '@')
-	domain := strings.ToLower(mailto[at+1:])
-	if domain == mailto[at+1:] {
-		return mailto
-	}
-	return mailto[:at+1] + domain
+	return mailto[:at+1] + asciiLower(mailto[at+1:])
 }
 
 // ParseAgent reads the `agent` parameter of a request: one agent, or one group with an identifier
@@ -271,7 +267,7 @@ func (p *parser) mboxSHA1Sum(f *agentForm) *Error {
 		return invalid(ruleIdentifier, "must be a SHA-1 hash: 40 hexadecimal digits")
 	}
 	f.ids++
-	f.agent.Identifier = Identifier{Kind: MboxSHA1Sum, Value: strings.ToLower(text)}
+	f.agent.Identifier = Identifier{Kind: MboxSHA1Sum, Value: asciiLower(text)}
 	return nil
 }
 

@@ -3,6 +3,9 @@ package xapi
 import (
 	"encoding/json"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 )
 
 // sampleStatement is a made-up statement of about 650 bytes, the size of a usual one.
@@ -25,6 +28,38 @@ func BenchmarkParse(b *testing.B) {
 		for b.Loop() {
 			var v any
 			if err := json.Unmarshal(raw, &v); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkRest(b *testing.B) {
+	st, err := Parse([]byte(sampleStatement), V1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	set := Set{ID: uuid.Max, Stored: time.Unix(1_767_000_000, 0), Version: "1.0.0",
+		Authority: []byte(`{"account":{"homePage":"https://hub.example","name":"client"}}`)}
+	b.Run("Canonical", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			st.Canonical()
+		}
+	})
+	b.Run("Split+Join", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			frame, parts := st.Split(func(int) bool { return false })
+			if _, err := Join(frame, [][]byte{parts[0].JSON}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Finish", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Finish(st.Raw, set); err != nil {
 				b.Fatal(err)
 			}
 		}

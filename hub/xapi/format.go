@@ -7,6 +7,23 @@ import (
 	"github.com/google/uuid"
 )
 
+// asciiLower lowers A to Z and nothing else: digests and indexes are made of its result, and the tables of
+// Unicode change.
+func asciiLower(text string) string {
+	for i := range len(text) {
+		if c := text[i]; c >= 'A' && c <= 'Z' {
+			lower := []byte(text)
+			for ; i < len(lower); i++ {
+				if c := lower[i]; c >= 'A' && c <= 'Z' {
+					lower[i] = c + 'a' - 'A'
+				}
+			}
+			return string(lower)
+		}
+	}
+	return text
+}
+
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 func isAlpha(c byte) bool { c |= 0x20; return c >= 'a' && c <= 'z' }
 func isHex(c byte) bool   { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
