@@ -127,7 +127,8 @@ CREATE TABLE dead_letter (
     position      text NOT NULL,        -- where in the source, as the connector names it (file name and line, offset): no value of the record
     code          text NOT NULL,        -- bad_record, too_large, mapping, invalid_statement, ...
     reason        text NOT NULL,        -- what and what to do; no value of the record
-    mapping       integer NOT NULL,
+    mapping       integer NOT NULL,     -- version that was in force
+    generation    bigint NOT NULL,      -- as in source_record
     subject_id    uuid,                 -- whose key seals it; null: the quarantine key of epoch
     epoch         integer NOT NULL DEFAULT 0, -- year and month of quarantine (202611)
     sealed        bytea NOT NULL,       -- pruned record; empty where it was too large to keep

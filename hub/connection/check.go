@@ -1,0 +1,129 @@
+package connection
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lrshub/lrshub/hub/mapping"
+	"github.com/lrshub/lrshub/plugins/contract"
+)
+
+// ErrUnknownConnector: no connector of that name is built in or installed.
+var ErrUnknownConnector = errors.New("connection: no such connector")
+
+// UnknownConnector tells which connectors there are.
+func UnknownConnector(name string, known []string) error {
+	return fmt.Errorf("%w: %q: there are %s (see: lrshub connector list)", ErrUnknownConnector, name, strings.Join(known, ", "))
+}
+
+// Checked is a specification that Check found good; only such a one can be added.
+type Checked struct {
+	spec     Spec
+	schedule time.Duration
+	fields   map[string][]string
+}
+
+// Fields gives the fields, by stream, that the mapping names.
+func (c Checked) Fields() map[string][]string { return c.fields }
+
+// Check holds a specification against what its connector says of itself (asked with this configuration, since its streams may depend on
+// it): the configuration against the connector's schema, the mapping against its streams. The error joins all that is wrong, each a
+// *FileError or a *mapping.Error with the file's line. Whether the purpose exists, Add finds out.
+func Check(spec Spec, d contract.Description) (Checked, error) {
+	c := Checked{spec: spec}
+	var wrong []error
+	if spec.Connector != d.Name {
+		wrong = append(wrong, spec.wrong("connector", "is %q, but the connector that answered is %q", spec.Connector, d.Name))
+	}
+	if spec.Purpose == "" {
+		wrong = append(wrong, spec.wrong("purpose", "is missing: say for which purpose these records are kept, in the file or with --purpose"))
+	}
+	var err error
+	if c.schedule, err = parseSchedule(spec.Schedule); err != nil {
+		wrong = append(wrong, spec.wrong("schedule", "%w", err))
+	}
+	if sum, err := hex.DecodeString(spec.Checksum); err != nil || len(sum) != 32 && len(sum) != 0 {
+		wrong = append(wrong, spec.wrong("checksum", "must be a SHA-256 in hex, 64 digits (see: sha256sum FILE)"))
+	}
+	wrong = append(wrong, checkConfig(spec, d.ConfigSchema)...)
+	if c.fields, err = checkMapping(spec, d.Streams); err != nil {
+		wrong = append(wrong, err)
+	}
+	return c, errors.Join(wrong...)
+}
+
+// checkMapping loads the mapping and lists the fields that it names.
+func checkMapping(spec Spec, streams []contract.Stream) (map[string][]string, error) {
+	if spec.Mapping == "" {
+		return nil, spec.wrong("mapping", "is missing: name a mapping file, or write the mapping below it")
+	}
+	m, err := mapping.Load([]byte(spec.Mapping), streams)
+	var complaint *mapping.Error
+	if errors.As(err, &complaint) && complaint.Line > 0 {
+		complaint.Line += spec.MappingLine
+	}
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string][]string{}
+	for _, stream := range m.Streams() {
+		fields[stream] = m.Fields(stream)
+	}
+	return fields, nil
+}
+
+// SplitSecrets parts a configuration into what a connector's process may see and the secrets, by property path ("auth.token"), that its schema marks
+// with x-secret.
+func SplitSecrets(config json.RawMessage, schema string) (public json.RawMessage, secrets map[string]string, err error) {
+	var value map[string]any
+	if err := decodeNumbers(config, &value); err != nil {
+		return nil, nil, fmt.Errorf("connection: configuration is not a JSON object")
+	}
+	secrets = map[string]string{}
+	var node schemaNode
+	if schema != "" {
+		if err := json.Unmarshal([]byte(schema), &node); err != nil {
+			return nil, nil, fmt.Errorf("connection: the connector's configuration schema is not JSON: %w", err)
+		}
+	}
+	if err := takeSecrets(value, node, "", secrets); err != nil {
+		return nil, nil, err
+	}
+	public, err = json.Marshal(value)
+	return public, secrets, err
+}
+
+// schemaNode is what SplitSecrets needs of a JSON Schema.
+type schemaNode struct {
+	Secret     bool                  `json:"x-secret"`
+	Properties map[string]schemaNode `json:"properties"`
+}
+
+func takeSecrets(object map[string]any, node schemaNode, path string, secrets map[string]string) error {
+	for name, property := range node.Properties {
+		value, given := object[name]
+		if !given {
+			continue
+		}
+		at := join(path, name)
+		if !property.Secret {
+			if below, ok := value.(map[string]any); ok {
+				if err := takeSecrets(below, property, at, secrets); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		text, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("connection: config.%s is a secret, and must be text in quotes", at)
+		}
+		secrets[at] = text
+		delete(object, name)
+	}
+	return nil
+}

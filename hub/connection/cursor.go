@@ -1,0 +1,151 @@
+package connection
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/vault"
+	"github.com/lrshub/lrshub/plugins/contract"
+)
+
+// Reading is where a run stands in a stream.
+type Reading struct {
+	Cursor     []byte // the connector's own; nil: from the start
+	Generation int64  // of the snapshot being read, from 1; 0 for an incremental stream
+	Complete   bool   // this run came to the end already
+	Again      bool   // this reading began with nothing known: the connector is to bring everything
+}
+
+// StartStream says where a run begins, or goes on, to read a stream. A snapshot that came to its end starts anew, one that
+// was broken off goes on in its generation; an incremental stream goes on from its cursor. With again, both start from nothing. Asked anew by the same
+// run (its worker died), the run goes on where its last page ended, whatever again says.
+func StartStream(ctx context.Context, tx *database.Tx, t *vault.Tenant, connection, run uuid.UUID, stream contract.Stream, again bool, now time.Time) (Reading, error) {
+	row, err := readCursor(ctx, tx, connection, stream.Name)
+	if err != nil {
+		return Reading{}, err
+	}
+	snapshot := stream.Mode != contract.Incremental
+	if row.exists && row.run == run {
+		return row.reading(t, connection, stream)
+	}
+	if !row.exists || again || snapshot && row.complete {
+		return restart(ctx, tx, connection, run, stream, row.generation, now)
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE connection_cursor SET run_id = $4, complete = false, updated_at = $5 WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3`,
+		tx.Tenant, connection, stream.Name, run, now)
+	if err != nil {
+		return Reading{}, fmt.Errorf("connection: resume stream: %w", err)
+	}
+	row.complete, row.run = false, run
+	return row.reading(t, connection, stream)
+}
+
+// RestartStream forgets the cursor of a stream within a run, because the source no longer knows it.
+func RestartStream(ctx context.Context, tx *database.Tx, connection, run uuid.UUID, stream contract.Stream, now time.Time) (Reading, error) {
+	row, err := readCursor(ctx, tx, connection, stream.Name)
+	if err != nil {
+		return Reading{}, err
+	}
+	return restart(ctx, tx, connection, run, stream, row.generation, now)
+}
+
+func restart(ctx context.Context, tx *database.Tx, connection, run uuid.UUID, stream contract.Stream, last int64, now time.Time) (Reading, error) {
+	generation := last
+	if stream.Mode != contract.Incremental {
+		generation++
+	}
+	_, err := tx.ExecContext(ctx, `
+INSERT INTO connection_cursor (tenant_id, connection_id, stream, cursor, generation, run_id, updated_at) VALUES ($1, $2, $3, '', $4, $5, $6)
+ON CONFLICT (tenant_id, connection_id, stream) DO UPDATE SET cursor = '', generation = excluded.generation,
+    run_id = excluded.run_id, complete = false, updated_at = excluded.updated_at`, tx.Tenant, connection, stream.Name, generation, run, now)
+	if err != nil {
+		return Reading{}, fmt.Errorf("connection: start stream: %w", err)
+	}
+	return cursorRow{generation: generation}.reading(nil, connection, stream)
+}
+
+// SaveCursor keeps how far a stream was read. It belongs into the transaction that stores the page before it. ErrLeaseLost
+// when that generation is no longer read (0: an incremental stream). A nil cursor (a page that has none) changes nothing.
+func SaveCursor(ctx context.Context, tx *database.Tx, t *vault.Tenant, connection uuid.UUID, stream string, cursor []byte, generation int64) error {
+	if cursor == nil {
+		return nil
+	}
+	sealed, err := t.Seal(cursorContext(connection, stream), cursor)
+	if err != nil {
+		return fmt.Errorf("connection: seal cursor: %w", err)
+	}
+	result, err := tx.ExecContext(ctx, `
+UPDATE connection_cursor SET cursor = $5, updated_at = now() WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND (generation = $4 OR $4 = 0)`,
+		tx.Tenant, connection, stream, generation, sealed)
+	if err != nil {
+		return fmt.Errorf("connection: save cursor: %w", err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(ErrLeaseLost, err)
+	}
+	return nil
+}
+
+// CompleteStream says that a run read a stream to its end.
+func CompleteStream(ctx context.Context, tx *database.Tx, connection, run uuid.UUID, stream string, now time.Time) error {
+	_, err := tx.ExecContext(ctx, `
+WITH cursor AS (
+    UPDATE connection_cursor SET complete = true, updated_at = $5 WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND run_id = $4
+)
+UPDATE sync_run_stream SET ended_at = $5 WHERE tenant_id = $1 AND run_id = $4 AND stream = $3`, tx.Tenant, connection, stream, run, now)
+	if err != nil {
+		return fmt.Errorf("connection: complete stream: %w", err)
+	}
+	return nil
+}
+
+// cursorRow is a row of connection_cursor.
+type cursorRow struct {
+	exists     bool
+	sealed     []byte // empty: from the start
+	generation int64
+	run        uuid.UUID
+	complete   bool
+}
+
+// readCursor locks the row: two runs cannot both start a stream.
+func readCursor(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream string) (cursorRow, error) {
+	var row cursorRow
+	err := tx.QueryRowContext(ctx, `
+SELECT cursor, generation, run_id, complete FROM connection_cursor WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 FOR UPDATE`,
+		tx.Tenant, connection, stream).Scan(&row.sealed, &row.generation, &row.run, &row.complete)
+	if errors.Is(err, sql.ErrNoRows) {
+		return row, nil
+	}
+	if err != nil {
+		return row, fmt.Errorf("connection: read cursor: %w", err)
+	}
+	row.exists = true
+	return row, nil
+}
+
+func (row cursorRow) reading(t *vault.Tenant, connection uuid.UUID, stream contract.Stream) (Reading, error) {
+	r := Reading{Complete: row.complete}
+	if stream.Mode != contract.Incremental { // the row keeps the number meanwhile, should the stream become a snapshot again
+		r.Generation = row.generation
+	}
+	if len(row.sealed) == 0 {
+		r.Again = true
+		return r, nil
+	}
+	var err error
+	if r.Cursor, err = t.Open(cursorContext(connection, stream.Name), row.sealed); err != nil {
+		return Reading{}, fmt.Errorf("connection: cursor of stream %s: %w", stream.Name, err)
+	}
+	return r, nil
+}
+
+func cursorContext(connection uuid.UUID, stream string) string {
+	return fmt.Sprintf("cursor|%s|%s", connection, stream)
+}
