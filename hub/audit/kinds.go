@@ -1,0 +1,58 @@
+package audit
+
+// Kinds of event, each with the fields that its writer gives. A new kind is added here, so that this file is the
+// list of all that the log can tell. Form: room or thing, a dot, what happened to it.
+const (
+	// IngestPage: a page of a source was stored. Subjects: the actors. Fields: connection, run, stream, records, stored,
+	// voided, skipped, dead.
+	IngestPage = "ingest.page"
+	// IngestStatements: statements came through xAPI. Subjects: the actors. Fields: statements, repeated.
+	IngestStatements = "ingest.statements"
+	// IngestRefused: a write was refused. Fields: action, reason (a code).
+	IngestRefused = "ingest.refused"
+	// StatementRead: statements were shown. Subjects: those shown. Fields: form, statements, grants, policy.
+	StatementRead = "statement.read"
+	// StatementRefused: a read was refused. Fields: action, reason (a code), policy.
+	StatementRefused = "statement.refused"
+	// StatementExport: an export opened. Fields: export, form, grants, policy.
+	StatementExport = "statement.export"
+	// StatementExported: an export ended or broke off. Subjects: those shown. Fields: export, statements, complete.
+	StatementExported = "statement.exported"
+
+	// ClientCreated and ClientRevoked: a credential. Fields: client, scopes.
+	ClientCreated = "client.created"
+	ClientRevoked = "client.revoked"
+	// AuthRefused: a request without a valid credential. Fields: reason (a code).
+	AuthRefused = "auth.refused"
+
+	// Connections. Fields: connection, connector, mapping (a version).
+	ConnectionAdded   = "connection.added"
+	ConnectionChanged = "connection.changed"
+	ConnectionPaused  = "connection.paused"
+	ConnectionResumed = "connection.resumed"
+	ConnectionRemoved = "connection.removed"
+	// MappingApplied: a mapping version took effect. Fields: connection, mapping, digest.
+	MappingApplied = "mapping.applied"
+	// SyncStarted and SyncEnded: a run. Fields: connection, run, full; at the end also stored, dead, outcome.
+	SyncStarted = "sync.started"
+	SyncEnded   = "sync.ended"
+	// DeadReplayed: dead letters were put through the mapping again. Fields: connection, records, stored, dead.
+	DeadReplayed = "dead.replayed"
+
+	// Tenants and purposes. Fields: tenant or purpose.
+	TenantAdded   = "tenant.added"
+	TenantRemoved = "tenant.removed"
+	PurposeAdded  = "purpose.added"
+
+	// GrantAdded and GrantRemoved: an access grant. Fields: grant.
+	GrantAdded   = "grant.added"
+	GrantRemoved = "grant.removed"
+
+	// AuditRead, AuditVerified and AuditExported: the log itself was read. Fields: events, size.
+	AuditRead     = "audit.read"
+	AuditVerified = "audit.verified"
+	AuditExported = "audit.exported"
+	// AuditRestarted: the log goes on after a restore from a backup older than its anchor. Fields: size (up to which the log
+	// agrees with the anchor), anchored (events that the anchor knew), head (events in the log when it went on).
+	AuditRestarted = "audit.restarted"
+)
