@@ -39,7 +39,7 @@ CREATE TABLE grant_policy (
     tenant_id integer NOT NULL,
     id        text NOT NULL,
     version   integer NOT NULL DEFAULT 1,
-    document  jsonb NOT NULL,           -- a ladon policy
+    document  jsonb,                    -- a ladon policy; null: removed, and a default grant so removed does not come back
     PRIMARY KEY (tenant_id, id)
 );
 SELECT tenant_rows('grant_policy', 'SELECT, INSERT, UPDATE, DELETE');
