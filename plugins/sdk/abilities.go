@@ -4,17 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
-)
 
-// Ability names an optional interface of a connector.
-type Ability string
-
-const (
-	AbilityPlan         Ability = "plan"
-	AbilityCommit       Ability = "commit"
-	AbilityReceive      Ability = "receive"
-	AbilityFindSubject  Ability = "find_subject"
-	AbilityEraseSubject Ability = "erase_subject"
+	"github.com/lrshub/lrshub/plugins/contract"
 )
 
 // Planner cuts a stream into partitions that are read apart, each with its own small cursor.
@@ -76,19 +67,19 @@ type Erasure struct {
 func Abilities(c Connector) []Ability {
 	var a []Ability
 	if _, ok := c.(Planner); ok {
-		a = append(a, AbilityPlan)
+		a = append(a, contract.AbilityPlan)
 	}
 	if _, ok := c.(Committer); ok {
-		a = append(a, AbilityCommit)
+		a = append(a, contract.AbilityCommit)
 	}
 	if _, ok := c.(Receiver); ok {
-		a = append(a, AbilityReceive)
+		a = append(a, contract.AbilityReceive)
 	}
 	if _, ok := c.(SubjectFinder); ok {
-		a = append(a, AbilityFindSubject)
+		a = append(a, contract.AbilityFindSubject)
 	}
 	if _, ok := c.(SubjectEraser); ok {
-		a = append(a, AbilityEraseSubject)
+		a = append(a, contract.AbilityEraseSubject)
 	}
 	return a
 }

@@ -5,41 +5,28 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/lrshub/lrshub/plugins/contract"
 )
 
-// Class says what kind of failure happened, and so who can mend it and whether waiting helps.
-type Class string
+// Error is a failure that the hub understands; Class says what kind it is. Return one from Check and Read whenever the
+// reason is known: the text of any other error stays in this process, since it might hold somebody's data.
+type (
+	Error = contract.Error
+	Class = contract.Class
+)
 
 const (
-	ClassConfig        Class = "config"         // the configuration is wrong; a person must change it
-	ClassAuth          Class = "auth"           // the source does not accept the credentials
-	ClassPermission    Class = "permission"     // the credentials are good but do not allow this
-	ClassRateLimit     Class = "rate_limit"     // the source wants us to wait RetryAfter
-	ClassTransient     Class = "transient"      // it may work the next time
-	ClassSourceBug     Class = "source_bug"     // source or connector broke its own rules
-	ClassData          Class = "data"           // the source's data cannot be read at all
-	ClassCursorExpired Class = "cursor_expired" // the source no longer knows the cursor: read in full
-	ClassUnsupported   Class = "unsupported"    // the connector cannot do this
+	ClassConfig        = contract.ClassConfig        // the configuration is wrong; a person must change it
+	ClassAuth          = contract.ClassAuth          // the source does not accept the credentials
+	ClassPermission    = contract.ClassPermission    // the credentials are good but do not allow this
+	ClassRateLimit     = contract.ClassRateLimit     // the source wants us to wait RetryAfter
+	ClassTransient     = contract.ClassTransient     // it may work the next time
+	ClassSourceBug     = contract.ClassSourceBug     // source or connector broke its own rules
+	ClassData          = contract.ClassData          // the source's data cannot be read at all
+	ClassCursorExpired = contract.ClassCursorExpired // the source no longer knows the cursor: read in full
+	ClassUnsupported   = contract.ClassUnsupported   // the connector cannot do this
 )
-
-// Error is a failure that the hub understands.
-type Error struct {
-	Class      Class
-	RetryAfter time.Duration // with ClassRateLimit and ClassTransient: wait at least this long
-	// Message is for people: what, where, what to do. It is shown and logged, so it never holds a record's values.
-	Message string
-	Err     error // the cause; stays in this process
-}
-
-func (e *Error) Error() string {
-	text := string(e.Class) + ": " + e.Message
-	if e.RetryAfter > 0 {
-		text += " (again after " + e.RetryAfter.String() + ")"
-	}
-	return text
-}
-
-func (e *Error) Unwrap() error { return e.Err }
 
 // Errorf makes an *Error of a class; %w keeps the cause.
 func Errorf(class Class, format string, args ...any) *Error {

@@ -10,18 +10,18 @@ import (
 
 // Limits of what an Output takes.
 const (
-	MaxRecord   = 16 << 20  // bytes of a record, unless the request says otherwise
-	MaxCursor   = 64 << 10  // bytes of a cursor
-	MaxRaw      = 256 << 10 // bytes kept of what could not be read as a record
-	MaxPosition = 512       // bytes of a position
-	PageRecords = 1000      // records between checkpoints, unless the request says otherwise
-	pageBytes   = 4 << 20   // bytes of records between checkpoints after which Due says so
+	MaxRecord   = contract.MaxRecord   // bytes of a record, unless the request says otherwise
+	MaxCursor   = contract.MaxCursor   // bytes of a cursor
+	MaxRaw      = contract.MaxRaw      // bytes kept of what could not be read as a record
+	MaxPosition = contract.MaxPosition // bytes of a position
+	PageRecords = 1000                 // records between checkpoints, unless the request says otherwise
+	pageBytes   = 4 << 20              // bytes of records between checkpoints after which Due says so
 )
 
 // Codes of records that never become statements.
 const (
-	BadRecord = "bad_record" // cannot be read, or does not fit its stream's schema
-	TooLarge  = "too_large"  // larger than Request.MaxRecord
+	BadRecord = contract.CodeBadRecord // cannot be read, or does not fit its stream's schema
+	TooLarge  = contract.CodeTooLarge  // larger than Request.MaxRecord
 )
 
 // Output takes what a Read brings. Its methods may be called from several goroutines; they keep no slice they are given.
@@ -36,29 +36,18 @@ type Output struct {
 	err     error
 }
 
-// EventKind tells what an Event is.
-type EventKind int
+// Event is one thing that an Output was given; sdktest shows them to tests.
+type Event = contract.Event
 
+// The kinds of events.
 const (
-	EventRecord EventKind = iota
-	EventDelete
-	EventBad
-	EventCheckpoint
-	EventProgress
-	EventSnapshotComplete
+	EventRecord           = contract.EventRecord
+	EventDelete           = contract.EventDelete
+	EventBad              = contract.EventBad
+	EventCheckpoint       = contract.EventCheckpoint
+	EventProgress         = contract.EventProgress
+	EventSnapshotComplete = contract.EventSnapshotComplete
 )
-
-// Event is one thing that an Output was given. The slices are the connector's: copy what outlives the call.
-type Event struct {
-	Kind     EventKind
-	JSON     []byte // record: the object; delete: the key (contract.Key); bad: the raw bytes, at most MaxRaw
-	Position string
-	Code     string // bad
-	Reason   string // bad
-	Cursor   []byte // checkpoint
-	Done     int64  // progress
-	Total    int64  // progress; 0 unknown
-}
 
 // NewOutput makes an Output that hands each event to emit, one at a time. Connectors' tests use sdktest instead.
 func NewOutput(r Request, emit func(Event) error) *Output {

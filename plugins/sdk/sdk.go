@@ -26,44 +26,18 @@ type Connector interface {
 	Read(ctx context.Context, s *Session, r Request, out *Output) error
 }
 
-// Description is what a connector says of itself.
-type Description struct {
-	Name    string `json:"name"`    // short, lower case: "csv"
-	Version string `json:"version"` // semantic version
-	Summary string `json:"summary"` // one line for the person who chooses
-	// ConfigSchema is a JSON Schema of the configuration. "x-secret": true marks a property that holds a secret: it is
-	// kept apart, never part of Session.Config, and named by its property path.
-	ConfigSchema string `json:"config_schema,omitempty"`
-	// Hosts lists where requests may go: "lms.example.org", "lms.example.org:8443", "*.instructure.com". https only, unless written "http://host".
-	Hosts []string `json:"hosts,omitempty"`
-	// Auth says how the hub signs requests, so that the secret stays out of this process.
-	Auth []Auth `json:"auth,omitempty"`
-	// Secrets names those secrets that the connector must see itself (Session.Secret), because its protocol leaves no other way.
-	Secrets []string `json:"secrets,omitempty"`
-	// Rate is the highest number of requests a second that the source bears; 0 leaves it to the hub.
-	Rate    float64           `json:"rate,omitempty"`
-	Streams []contract.Stream `json:"streams,omitempty"`
-	// Abilities lists the optional interfaces that the connector has; filled in by Serve.
-	Abilities []Ability `json:"abilities,omitempty"`
-}
-
-// Auth tells the hub to add one secret to every request to Host.
-type Auth struct {
-	Kind   AuthKind `json:"kind"`
-	Host   string   `json:"host,omitempty"`   // "" if there is but one in Hosts
-	Secret string   `json:"secret"`           // name of the secret
-	Name   string   `json:"name,omitempty"`   // header: its name; query: the parameter's; basic: the user's
-	Prefix string   `json:"prefix,omitempty"` // header: text before the secret
-}
-
-// AuthKind is a way to sign a request.
-type AuthKind string
-
-const (
-	Bearer AuthKind = "bearer" // Authorization: Bearer SECRET
-	Basic  AuthKind = "basic"  // Authorization: Basic of Name:SECRET
-	Header AuthKind = "header" // Name: Prefix SECRET
-	Query  AuthKind = "query"  // ?Name=SECRET, added by the hub and never logged
+// The words of a description and of a failure belong to the protocol; authors use them by these names.
+type (
+	// Description is what a connector says of itself.
+	Description = contract.Description
+	// Stream describes one kind of record.
+	Stream = contract.Stream
+	// Field is one named value of a record.
+	Field = contract.Field
+	// Auth tells the hub to add one secret to every request to a host.
+	Auth = contract.Auth
+	// Ability names an optional interface of a connector.
+	Ability = contract.Ability
 )
 
 // Session is one connection's configuration and its ways to the world.

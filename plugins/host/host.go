@@ -1,0 +1,173 @@
+// Package host runs connectors: as processes without network, without the hub's environment, pinned by checksum, that die
+// with the hub. Start reading at Host.Start, then Process.Read.
+//
+// A connector is a stranger. The host bounds everything it says (prune.go also throws away what no mapping asked for), makes
+// its HTTP requests for it (egress.go), and turns each way to misbehave into one of the errors in errors.go.
+package host
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// Options configure a Host.
+type Options struct {
+	// SocketDir is a folder of the hub's own for sockets; "" is a folder in the system's place for temporary files.
+	// A socket's path holds about 100 bytes, so a long SocketDir is refused.
+	SocketDir string
+	// Executable is this program, for built-in connectors: it is started as `Executable connector serve NAME`. "" means this
+	// very process's, even if the file has been replaced since.
+	Executable string
+	// Builtin lists the names of the connectors that Executable serves, for error messages.
+	Builtin []string
+	Logger  *slog.Logger
+	// AllowNoNamespace starts connectors even where they cannot be cut off from the network.
+	AllowNoNamespace bool
+	Limits           Limits
+	// TLS configures HTTPS to sources, for instance a private authority. nil: the system's authorities.
+	TLS *tls.Config
+}
+
+// Limits bound what a connector may take. Zero fields have the defaults named.
+type Limits struct {
+	Start       time.Duration // until the connector answers: 10 s
+	Call        time.Duration // Describe, Check, Commit and other single calls: 60 s
+	Idle        time.Duration // of a read without a sign of life: 60 s
+	RecordBytes int           // of one record: 16 MiB
+	PageBytes   int           // of one page, after pruning, with 128 bytes added per record: 32 MiB
+	PushBytes   int           // of a pushed body: 16 MiB
+	Response    time.Duration // until a source sends its answer's headers, and between two pieces of its body: 60 s
+	Exchange    int64         // bytes of one answer of a source: 1 GiB
+	Retries     int           // of a request that may be repeated: 3
+	RetryWait   time.Duration // the longest the host itself waits for a source's Retry-After: 30 s
+	Rate        float64       // requests a second to a source, if the connector names none: 10
+}
+
+func (l Limits) withDefaults() Limits {
+	set(&l.Start, 10*time.Second)
+	set(&l.Call, time.Minute)
+	set(&l.Idle, time.Minute)
+	set(&l.RecordBytes, 16<<20)
+	set(&l.PageBytes, 32<<20)
+	set(&l.PushBytes, 16<<20)
+	set(&l.Response, time.Minute)
+	set(&l.Exchange, 1<<30)
+	set(&l.Retries, 3)
+	set(&l.RetryWait, 30*time.Second)
+	set(&l.Rate, 10)
+	return l
+}
+
+func set[T comparable](value *T, otherwise T) {
+	var zero T
+	if *value == zero {
+		*value = otherwise
+	}
+}
+
+// Plugin names a connector: built in, or a program of a third party.
+type Plugin struct {
+	Connector string // its name
+	Path      string // of the program; "" for a built-in connector
+	SHA256    string // hex; needed with Path
+}
+
+// Session is the connection a process is started for.
+type Session struct {
+	Config  []byte                                                 // JSON, without secrets
+	Secrets func(ctx context.Context, name string) (string, error) // nil: there are none
+	// Hosts is the list of hosts that the operator has accepted; the connector may not go beyond it. nil: what Describe asks for.
+	Hosts []string
+}
+
+// Host starts connectors. It is safe for concurrent use.
+type Host struct {
+	options Options
+	limits  Limits
+	log     *slog.Logger
+	dir     *socketDir
+	spawn   chan func()
+	closed  chan struct{}
+}
+
+// New makes a Host. Close it when its processes are closed.
+func New(o Options) *Host {
+	h := &Host{options: o, limits: o.Limits.withDefaults(), log: o.Logger, spawn: make(chan func()), closed: make(chan struct{})}
+	if h.log == nil {
+		h.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	h.dir = &socketDir{parent: o.SocketDir}
+	go h.spawner()
+	return h
+}
+
+// spawner starts all children from one thread that lives as long as the host: Linux sends a child its death signal when
+// the *thread* that started it ends. When Close ends it, so do children that are still there.
+func (h *Host) spawner() {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	for {
+		select {
+		case start := <-h.spawn:
+			start()
+		case <-h.closed:
+			return
+		}
+	}
+}
+
+func (h *Host) onThread(start func()) error {
+	select {
+	case h.spawn <- start:
+		return nil
+	case <-h.closed:
+		return fmt.Errorf("%w: the hub is stopping", ErrClosed)
+	}
+}
+
+// Close ends the host, once. Processes that were not closed are killed.
+func (h *Host) Close() error {
+	close(h.closed)
+	return h.dir.remove()
+}
+
+// builtin gives path and arguments of a built-in connector.
+func (h *Host) builtin(name string) (string, []string, error) {
+	if name == "" || filepath.Base(name) != name || name[0] == '-' {
+		return "", nil, fmt.Errorf("%w: %q is no connector's name", ErrUnknown, name)
+	}
+	if len(h.options.Builtin) > 0 && !contains(h.options.Builtin, name) {
+		return "", nil, fmt.Errorf("%w: there is no built-in connector %q; there are: %v", ErrUnknown, name, h.options.Builtin)
+	}
+	path := h.options.Executable
+	if path == "" {
+		path = ownExecutable()
+	}
+	return path, []string{"connector", "serve", name}, nil
+}
+
+func contains(list []string, name string) bool {
+	for _, entry := range list {
+		if entry == name {
+			return true
+		}
+	}
+	return false
+}
+
+func ownExecutable() string {
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe" // what runs, even if the file was replaced
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return path
+}

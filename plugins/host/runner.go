@@ -1,0 +1,180 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// runner starts one child and watches it; it is go-plugin's runner.Runner. It exists because go-plugin's own gives the child the
+// hub's standard input, reads endless lines, and starts it from any thread.
+type runner struct {
+	host *Host
+	name string
+	cmd  *exec.Cmd
+	dir  string // where the child's sockets must lie
+
+	greeting *io.PipeReader // the first line of stdout, for go-plugin
+	garbage  atomic.Bool    // the first line was no handshake
+	output   *drain         // what it prints besides
+	started  chan struct{}
+	doomed   atomic.Bool // killed before it started
+	exited   chan struct{}
+	state    string // how it ended; after exited
+	startErr error  // after Start
+}
+
+func newRunner(h *Host, name string, cmd *exec.Cmd, output *drain) *runner {
+	return &runner{host: h, name: name, cmd: cmd, output: output, started: make(chan struct{}), exited: make(chan struct{})}
+}
+
+func (r *runner) Start(context.Context) error {
+	outRead, outWrite, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	errRead, errWrite, err := os.Pipe()
+	if err != nil {
+		_, _ = outRead.Close(), outWrite.Close()
+		return err
+	}
+	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = nil, outWrite, errWrite
+	r.startErr = r.launch()
+	_, _ = outWrite.Close(), errWrite.Close()
+	if r.startErr != nil {
+		_, _ = outRead.Close(), errRead.Close()
+		return r.startErr
+	}
+	restrict(r.cmd.Process.Pid)
+	greeting, greet := io.Pipe()
+	r.greeting = greeting
+	go r.readOutput(outRead, greet)
+	go r.output.lines(bufio.NewReaderSize(errRead, lineBytes), errRead)
+	go r.wait()
+	close(r.started)
+	if r.doomed.Load() {
+		r.kill()
+	}
+	return nil
+}
+
+// launch starts the child from the host's own thread.
+func (r *runner) launch() error {
+	done := make(chan error, 1)
+	isolate(r.cmd, true)
+	start := func() {
+		err := r.cmd.Start()
+		if err == nil || !forbidden(err) {
+			done <- err
+			return
+		}
+		if !r.host.options.AllowNoNamespace {
+			done <- noNamespace(err)
+			return
+		}
+		r.host.log.Warn("connector starts without isolation from the network, as allowed", "connector", r.name)
+		again := exec.Command(r.cmd.Path)
+		again.Args, again.Env, again.Dir, again.ExtraFiles = r.cmd.Args, r.cmd.Env, r.cmd.Dir, r.cmd.ExtraFiles
+		again.Stdout, again.Stderr, again.Err = r.cmd.Stdout, r.cmd.Stderr, nil
+		isolate(again, false)
+		r.cmd = again
+		done <- r.cmd.Start()
+	}
+	if err := r.host.onThread(start); err != nil {
+		return err
+	}
+	return <-done
+}
+
+func (r *runner) wait() {
+	err := r.cmd.Wait()
+	killGroup(r.cmd.Process.Pid) // what it may have left in its group
+	r.state = r.cmd.ProcessState.String()
+	var status *exec.ExitError
+	if err != nil && !errors.As(err, &status) {
+		r.state = err.Error()
+	}
+	close(r.exited)
+}
+
+// readOutput gives go-plugin the first line and drains the rest.
+func (r *runner) readOutput(out *os.File, greet *io.PipeWriter) {
+	in := bufio.NewReaderSize(out, 16<<10)
+	line, err := in.ReadSlice('\n')
+	fields := bytes.Split(bytes.TrimSpace(line), []byte{'|'})
+	version, noNumber := strconv.Atoi(string(fields[0]))
+	if err != nil || len(fields) < 4 || noNumber != nil || version != 1 {
+		r.garbage.Store(len(line) > 0)
+		_ = greet.Close()
+	} else {
+		_, _ = greet.Write(line)
+		_ = greet.Close()
+	}
+	r.output.lines(in, out)
+}
+
+func (r *runner) Stdout() io.ReadCloser           { return r.greeting }
+func (r *runner) Stderr() io.ReadCloser           { return io.NopCloser(strings.NewReader("")) }
+func (r *runner) Name() string                    { return r.name }
+func (r *runner) Diagnose(context.Context) string { return "" }
+func (r *runner) Wait(context.Context) error      { <-r.exited; return nil }
+func (r *runner) Kill(context.Context) error      { r.kill(); return nil }
+func (r *runner) HostToPlugin(network, address string) (string, string, error) {
+	return network, address, nil
+}
+
+// PluginToHost refuses any address but a socket in the child's own folder: the hub must not be made to dial elsewhere.
+func (r *runner) PluginToHost(network, address string) (string, string, error) {
+	if network != "unix" || filepath.Dir(filepath.Clean(address)) != filepath.Clean(r.dir) {
+		return "", "", fmt.Errorf("%w: it asks the hub to connect to another place than its own socket", ErrHandshake)
+	}
+	return network, address, nil
+}
+
+// kill ends the child and all that it started; if it has not started yet, as soon as it has.
+func (r *runner) kill() {
+	r.doomed.Store(true)
+	select {
+	case <-r.started:
+	default:
+		return
+	}
+	select {
+	case <-r.exited: // its id may be somebody else's by now
+	default:
+		killGroup(r.cmd.Process.Pid)
+		_ = r.cmd.Process.Kill()
+	}
+}
+
+// ID is the child's process id, "" if it never started.
+func (r *runner) ID() string {
+	select {
+	case <-r.started:
+		return strconv.Itoa(r.cmd.Process.Pid)
+	default:
+		return ""
+	}
+}
+
+// died waits shortly for the child's end, after a call broke off; it says how it ended.
+func (r *runner) died(patience time.Duration) (string, bool) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-r.exited:
+		return r.state, true
+	case <-timer.C:
+		return "", false
+	}
+}
