@@ -1,4 +1,4 @@
-package query
+package query_test
 
 import (
 	"context"
@@ -9,71 +9,46 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/database/databasetest"
+	"github.com/lrshub/lrshub/hub/query"
+	"github.com/lrshub/lrshub/hub/query/querytest"
 )
 
-// What conditions and rows are drawn from: few values, so that they meet, and hostile ones.
-var (
-	texts = []any{"", "a", "B", "ab", "a%", "a_b", `a\`, `a'b`, `"`, "é", "ß", "Z", "\x1a", "{a,b}", "NULL", "a b", "💡"}
-	ids   = []any{uuid.NewSHA1(uuid.Nil, []byte("1")).String(), uuid.NewSHA1(uuid.Nil, []byte("2")).String(), uuid.NewSHA1(uuid.Nil, []byte("3")).String()}
-	times = []any{"0001-01-01T00:00:00.000000Z", "2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:00.000001Z", "9999-12-31T23:59:59.999999Z"}
-	reals = []any{0.1, 0.30000000000000004, -1.0, 0, 40, 1e-300, -1e300, int64(1) << 60}
-	whole = []any{-1, 0, 1, 2, 1<<31 - 1}
-	truth = []any{true, false}
-)
-
-func values(t Type) []any {
-	switch t {
-	case UUID:
-		return ids
-	case TimestampTZ:
-		return times
-	case Double:
-		return reals
-	case Integer:
-		return whole
-	case Boolean:
-		return truth
-	}
-	return texts
-}
-
-func drawNode(t *rapid.T, depth int) Node {
+func drawNode(t *rapid.T, depth int) query.Node {
 	kinds := []string{"compare", "compare", "in", "null"}
 	if depth > 0 {
 		kinds = append(kinds, "and", "or", "not", "not", "true", "false")
 	}
-	column := rapid.SampledFrom(Statements.Names()).Draw(t, "column")
-	value := rapid.SampledFrom(values(Statements[column].Type))
+	column := rapid.SampledFrom(query.Statements.Names()).Draw(t, "column")
+	value := rapid.SampledFrom(querytest.Values(query.Statements[column].Type))
 	switch rapid.SampledFrom(kinds).Draw(t, "kind") {
 	case "and":
-		return And(drawNodes(t, depth))
+		return query.And(drawNodes(t, depth))
 	case "or":
-		return Or(drawNodes(t, depth))
+		return query.Or(drawNodes(t, depth))
 	case "not":
-		return Not{drawNode(t, depth-1)}
+		return query.Not{Node: drawNode(t, depth-1)}
 	case "true":
-		return True{}
+		return query.True{}
 	case "false":
-		return False{}
+		return query.False{}
 	case "null":
-		return IsNull{column}
+		return query.IsNull{Column: column}
 	case "in":
-		return In{column, rapid.SliceOfN(value, 0, 3).Draw(t, "values")}
+		return query.In{Column: column, Values: rapid.SliceOfN(value, 0, 3).Draw(t, "values")}
 	}
-	ops := []Op{Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual}
-	if Statements[column].Type == Text {
-		ops = append(ops, StartsWith, EndsWith, Contains)
+	ops := []query.Op{query.Equal, query.NotEqual, query.Less, query.LessOrEqual, query.Greater, query.GreaterOrEqual}
+	if query.Statements[column].Type == query.Text {
+		ops = append(ops, query.StartsWith, query.EndsWith, query.Contains)
 	}
-	return Compare{column, rapid.SampledFrom(ops).Draw(t, "op"), value.Draw(t, "value")}
+	return query.Compare{Column: column, Op: rapid.SampledFrom(ops).Draw(t, "op"), Value: value.Draw(t, "value")}
 }
 
-func drawNodes(t *rapid.T, depth int) []Node {
-	nodes := make([]Node, rapid.IntRange(0, 3).Draw(t, "nodes"))
+func drawNodes(t *rapid.T, depth int) []query.Node {
+	nodes := make([]query.Node, rapid.IntRange(0, 3).Draw(t, "nodes"))
 	for i := range nodes {
 		nodes[i] = drawNode(t, depth-1)
 	}
@@ -84,11 +59,11 @@ func drawNodes(t *rapid.T, depth int) []Node {
 // table with rows of two tenants, and Match on the same rows.
 func TestSQLEqualsMatch(t *testing.T) {
 	db := databasetest.New(t)
-	rows := insert(t, db)
+	rows := querytest.Insert(t, db, 60)
 	rapid.Check(t, func(t *rapid.T) {
 		for range 10 {
 			n := drawNode(t, 4)
-			text, args, err := SQL(n, Statements, 2)
+			text, args, err := query.SQL(n, query.Statements, 2)
 			if err != nil {
 				t.Fatalf("%#v: %v", n, err)
 			}
@@ -106,7 +81,7 @@ func TestSQLEqualsMatch(t *testing.T) {
 				t.Fatalf("%s: %v", text, err)
 			}
 			for _, row := range rows {
-				if want, err := Match(n, Statements, row); err != nil || want != found[row["id"].(string)] {
+				if want, err := query.Match(n, query.Statements, row); err != nil || want != found[row["id"].(string)] {
 					t.Fatalf("%#v on %v: SQL (%s) says %v, Match %v, %v", n, row, text, found[row["id"].(string)], want, err)
 				}
 			}
@@ -122,89 +97,26 @@ func TestJSONRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := Parse(document)
+		again, err := query.Parse(document)
 		if err != nil {
 			t.Fatalf("%s: %v", document, err)
 		}
 		if once, err := json.Marshal(again); err != nil || string(once) != string(document) {
 			t.Fatalf("%s is written as %s, %v", document, once, err)
 		}
-		text, args, err := SQL(n, Statements, 1)
-		text2, args2, err2 := SQL(again, Statements, 1)
+		text, args, err := query.SQL(n, query.Statements, 1)
+		text2, args2, err2 := query.SQL(again, query.Statements, 1)
 		if err != nil || err2 != nil || text != text2 || !cmp.Equal(args, args2) {
 			t.Fatalf("%s: %s %v %v, then %s %v %v", document, text, args, err, text2, args2, err2)
 		}
 	})
 }
 
-// insert fills the statement tables of both tenants with random rows and gives those of the first.
-func insert(t *testing.T, db *database.DB) []Row {
-	t.Helper()
-	var rows []Row
-	for _, tenant := range []database.TenantID{databasetest.Default, databasetest.Other} {
-		for i := range 60 {
-			row := rapid.Custom(func(t *rapid.T) Row { return drawRow(t) }).Example(i)
-			row["id"] = uuid.NewSHA1(uuid.Nil, fmt.Append(nil, tenant, i)).String()
-			if err := db.Tenant(t.Context(), tenant, func(ctx context.Context, tx *database.Tx) error { return insertRow(ctx, tx, i, row) }); err != nil {
-				t.Fatal(err)
-			}
-			if tenant == databasetest.Default {
-				rows = append(rows, row)
-			}
-		}
-	}
-	return rows
-}
-
-func drawRow(t *rapid.T) Row {
-	row := Row{}
-	for _, name := range Statements.Names() {
-		row[name] = rapid.SampledFrom(values(Statements[name].Type)).Draw(t, name)
-		switch name {
-		case "object", "registration", "score_scaled", "score_raw", "score_min", "score_max", "success", "completion", "duration", "connection":
-			if rapid.Bool().Draw(t, "null") {
-				row[name] = nil
-			}
-		}
-	}
-	row["object_kind"] = rapid.SampledFrom([]any{0, 1, 2}).Draw(t, "object_kind") // smallint
-	return row
-}
-
-func insertRow(ctx context.Context, tx *database.Tx, i int, row Row) error {
-	keys := map[string]int64{}
-	for _, d := range []struct{ column, insert, find string }{
-		{"verb", "INSERT INTO verb (tenant_id, iri) VALUES ($1, $2) ON CONFLICT DO NOTHING", "SELECT id FROM verb WHERE tenant_id = $1 AND iri = $2"},
-		{"purpose", "INSERT INTO purpose (tenant_id, name, basis) VALUES ($1, $2, 'consent') ON CONFLICT DO NOTHING", "SELECT id FROM purpose WHERE tenant_id = $1 AND name = $2"},
-	} {
-		if _, err := tx.ExecContext(ctx, d.insert, tx.Tenant, row[d.column]); err != nil {
-			return err
-		}
-		var key int64
-		if err := tx.GetContext(ctx, &key, d.find, tx.Tenant, row[d.column]); err != nil {
-			return err
-		}
-		keys[d.column] = key
-	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO statement (tenant_id, id, seq, stored, "timestamp", actor, authority, verb, object_kind,
-			object, registration, score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose,
-			connection_id, frame, digest)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, $19, $20, '', '')`,
-		tx.Tenant, row["id"], i, row["stored"], row["timestamp"], row["actor"], row["authority"], keys["verb"], row["object_kind"],
-		row["object"], row["registration"], row["score_scaled"], row["score_raw"], row["score_min"], row["score_max"], row["success"],
-		row["completion"], row["duration"], keys["purpose"], row["connection"])
-	if err != nil || row["voided"] == false {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO voiding (tenant_id, target, statement_id) VALUES ($1, $2, $3)", tx.Tenant, row["id"], uuid.New())
-	return err
-}
-
 // TestVerbUsesItsIndex: a filter by verb IRI reads the index on (tenant, verb, stored), in its order.
 func TestVerbUsesItsIndex(t *testing.T) {
 	db := databasetest.New(t)
-	insert(t, db)
-	text, args, err := SQL(Compare{"verb", Equal, "a"}, Statements, 2)
+	querytest.Insert(t, db, 60)
+	text, args, err := query.SQL(query.Compare{Column: "verb", Op: query.Equal, Value: "a"}, query.Statements, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,8 +174,8 @@ func TestTimestampIsOrdered(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := at.Draw(t, "a"), at.Draw(t, "b")
-		if a.Compare(b) != strings.Compare(Timestamp(a), Timestamp(b)) {
-			t.Fatalf("%v and %v: %s and %s", a, b, Timestamp(a), Timestamp(b))
+		if a.Compare(b) != strings.Compare(query.Timestamp(a), query.Timestamp(b)) {
+			t.Fatalf("%v and %v: %s and %s", a, b, query.Timestamp(a), query.Timestamp(b))
 		}
 	})
 }
