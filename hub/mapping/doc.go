@@ -1,0 +1,2 @@
+// Package mapping converts records of source systems to xAPI statements by mapping documents.
+package mapping
