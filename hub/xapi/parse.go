@@ -77,7 +77,9 @@ func (p *parser) batch(limit int) ([]*Statement, *Error) {
 			return batch, p.end()
 		}
 		if i == limit {
-			return nil, tooLarge("more than " + strconv.Itoa(limit) + " statements in one request").at(i)
+			e := tooLarge("more than " + strconv.Itoa(limit) + " statements in one request")
+			e.Index = i
+			return nil, e.at(i)
 		}
 		st, e := p.statement()
 		if e == nil && st.HasID {
