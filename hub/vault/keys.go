@@ -236,3 +236,27 @@ func createFile(path string, content []byte) error {
 	}
 	return os.Link(tmp.Name(), path) // fails with fs.ErrExist where path exists
 }
+
+// Secret gives an installation's secret of 32 bytes by name, made when first asked for and wrapped by the master key: the pepper of
+// credentials, the key of Temporal's payload codec. All hubs that share the folder share it.
+func (k *Keys) Secret(name string) ([]byte, error) {
+	path := filepath.Join(k.dir, name+".key")
+	place := []byte("secret|" + name)
+	wrapped, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if wrapped, err = k.master.Encrypt(randomBytes(32), place); err != nil {
+			return nil, err
+		}
+		if err = createFile(path, wrapped); err == nil || errors.Is(err, fs.ErrExist) { // another process may have been first
+			wrapped, err = os.ReadFile(path)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("vault: secret %s: %w", name, err)
+	}
+	secret, err := k.master.Decrypt(wrapped, place)
+	if err != nil {
+		return nil, fmt.Errorf("vault: %s does not open: is this the master key it was made with?", path)
+	}
+	return secret, nil
+}

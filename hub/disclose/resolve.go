@@ -1,0 +1,177 @@
+package disclose
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/query"
+	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/vault"
+	"github.com/lrshub/lrshub/hub/xapi"
+)
+
+// resolved is a query in the hub's own ids. It names nobody, so it may travel, sealed, in a continuation.
+type resolved struct {
+	Agent         uuid.UUID        `json:"agent,omitzero"`
+	Related       bool             `json:"related,omitzero"`
+	Activity      uuid.UUID        `json:"activity,omitzero"` // in any place
+	Object        uuid.UUID        `json:"object,omitzero"`
+	Verb          string           `json:"verb,omitempty"`
+	Registration  uuid.UUID        `json:"registration,omitzero"`
+	Since         time.Time        `json:"since,omitzero"`
+	Until         time.Time        `json:"until,omitzero"`
+	Ascending     bool             `json:"ascending,omitzero"`
+	EffectiveOnly bool             `json:"effective,omitzero"`
+	Limit         int              `json:"limit"`
+	After         records.Position `json:"after,omitzero"`
+
+	id     uuid.UUID // one statement; not in continuations
+	voided bool
+	empty  bool // nothing can match: an identifier that nobody has
+}
+
+func (s *session) resolve(ctx context.Context, q Query) (resolved, error) {
+	r := resolved{
+		Related: q.RelatedAgents, Verb: q.Verb, Since: q.Since, Until: q.Until, Ascending: q.Ascending,
+		EffectiveOnly: q.EffectiveOnly, Limit: q.Limit,
+	}
+	if r.Limit <= 0 || r.Limit > MaxLimit {
+		r.Limit = MaxLimit
+	}
+	if q.Activity != "" && q.RelatedActivities {
+		r.Activity = s.tenant.ActivityKey(q.Activity)
+	} else if q.Activity != "" {
+		r.Object = s.tenant.ActivityKey(q.Activity)
+	}
+	if s.decision.Form == access.Pseudonymised {
+		return r, s.resolvePseudonyms(ctx, q, &r)
+	}
+	r.Registration = q.Registration
+	if q.Agent == nil {
+		return r, nil
+	}
+	err := s.road.db.ReadTenant(ctx, s.caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		var err error
+		r.Agent, err = s.road.vault.Find(ctx, tx, q.Agent.Identifier)
+		return err
+	})
+	if errors.Is(err, vault.ErrUnknownSubject) {
+		r.empty, err = true, nil
+	}
+	return r, err
+}
+
+// resolvePseudonyms takes only pseudonyms of the reader's audience: whatever else it is given, known or not, is ErrRefused. Times are
+// truncated like those that are shown, so that no series of requests can find out more.
+func (s *session) resolvePseudonyms(ctx context.Context, q Query, r *resolved) error {
+	r.Since, r.Until = truncate(q.Since), truncate(q.Until)
+	if q.RelatedAgents || q.RelatedActivities {
+		return ErrRefused // other agents and activities are no columns of this form
+	}
+	if r.Object != uuid.Nil && !s.decision.Columns["object"] || r.Verb != "" && !s.decision.Columns["verb"] {
+		return ErrRefused
+	}
+	if q.Agent != nil {
+		id, ok := s.pseudonymOf(q.Agent.Identifier)
+		if !ok || !s.decision.Columns["actor"] {
+			return ErrRefused
+		}
+		r.Agent = id
+	}
+	if q.Registration != uuid.Nil {
+		if !s.decision.Columns["registration"] {
+			return ErrRefused
+		}
+		var err error
+		if r.Registration, err = s.tenant.Unpseudonym(s.decision.Audience, q.Registration); err != nil {
+			return err
+		}
+	}
+	return s.road.db.ReadTenant(ctx, s.caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		var known bool
+		err := tx.GetContext(ctx, &known, `
+SELECT ($2::uuid IS NULL OR EXISTS (SELECT FROM statement WHERE tenant_id = $1 AND actor = $2))
+   AND ($3::uuid IS NULL OR EXISTS (SELECT FROM statement WHERE tenant_id = $1 AND registration = $3))
+   AND ($4::uuid IS NULL OR EXISTS (SELECT FROM activity WHERE tenant_id = $1 AND key = $4))`,
+			tx.Tenant, nilOr(r.Agent), nilOr(r.Registration), nilOr(r.Object))
+		if err == nil && !known {
+			err = ErrRefused
+		}
+		return err
+	})
+}
+
+// pseudonymOf reads a pseudonym's account.
+func (s *session) pseudonymOf(id xapi.Identifier) (uuid.UUID, bool) {
+	if id.Kind != xapi.Account || id.HomePage != s.pseudonymHome() {
+		return uuid.Nil, false
+	}
+	pseudonym, err := uuid.Parse(id.Name)
+	if err != nil || pseudonym.String() != id.Name {
+		return uuid.Nil, false
+	}
+	subject, err := s.tenant.Unpseudonym(s.decision.Audience, pseudonym)
+	return subject, err == nil
+}
+
+func (s *session) pseudonymHome() string { return s.road.homePage + "/pseudonyms" }
+
+func nilOr(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return id
+}
+
+// byID asks for one statement. In the pseudonymised form its id is a pseudonym; one that is not finds nothing.
+func (s *session) byID(id uuid.UUID, voided bool) (resolved, error) {
+	if s.decision.Form == access.Pseudonymised {
+		var err error
+		if id, err = s.tenant.Unpseudonym(s.decision.Audience, id); err != nil {
+			return resolved{}, err
+		}
+	}
+	return resolved{id: id, voided: voided, Limit: 1}, nil
+}
+
+// query puts together what the reader asks for and what the decision allows.
+func (s *session) query(r resolved) records.Query {
+	filter := query.And{s.decision.Filter, query.Compare{Column: "voided", Op: query.Equal, Value: r.voided}}
+	equal := func(column string, value any) {
+		filter = append(filter, query.Compare{Column: column, Op: query.Equal, Value: value})
+	}
+	if r.id != uuid.Nil {
+		equal("id", r.id)
+	}
+	if r.Verb != "" {
+		equal("verb", r.Verb)
+	}
+	if r.Object != uuid.Nil {
+		equal("object", r.Object)
+		equal("object_kind", int64(xapi.ObjectActivity))
+	}
+	if r.Registration != uuid.Nil {
+		equal("registration", r.Registration)
+	}
+	if !r.Since.IsZero() {
+		filter = append(filter, query.Compare{Column: "stored", Op: query.Greater, Value: r.Since})
+	}
+	if !r.Until.IsZero() {
+		filter = append(filter, query.Compare{Column: "stored", Op: query.LessOrEqual, Value: r.Until})
+	}
+	if r.EffectiveOnly {
+		filter = append(filter, query.Not{Node: query.Compare{Column: "verb", Op: query.Equal, Value: xapi.VerbVoided}})
+	}
+	if r.empty {
+		filter = append(filter, query.False{})
+	}
+	return records.Query{
+		Filter: filter, Agent: r.Agent, RelatedAgents: r.Related, RelatedActivities: r.Activity,
+		After: r.After, Ascending: r.Ascending, Limit: r.Limit + 1 /* tells whether there is more */, Fresh: r.id != uuid.Nil,
+	}
+}

@@ -1,0 +1,186 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/audit"
+	"github.com/lrshub/lrshub/hub/connection"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/mapping"
+	"github.com/lrshub/lrshub/hub/people"
+	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/xapi"
+	"github.com/lrshub/lrshub/plugins/contract"
+)
+
+// Run is the sync run that a page belongs to.
+type Run struct {
+	Tenant         database.TenantID
+	Connection     uuid.UUID
+	ID             uuid.UUID
+	Purpose        string
+	Mapping        *mapping.Mapping
+	MappingVersion int
+	Stream         contract.Stream
+	Generation     int64         // of the snapshot being read; 0 for an incremental stream
+	Lease          time.Duration // how long a page may hold the connection, from now
+}
+
+// Counts says what became of a page's records. Records is their number; each is in one of Unchanged, Changed, Skipped and Dead.
+type Counts struct {
+	Records    int64 // received, unreadable ones included
+	Unchanged  int64 // nothing new in the record or in what it gives
+	Changed    int64 // gave statements, took some back, or is new to look up
+	Skipped    int64 // the mapping makes no statement of it, deliberately
+	Dead       int64 // dead letters
+	Statements int64 // stored, voiding statements not counted
+	Voided     int64 // voiding statements stored
+}
+
+// Page maps a page of records and stores, in one transaction: the statements that are new, voiding statements for those that
+// the records no longer give, the records (pruned, sealed), dead letters, the cursor, the run's progress and an audit event. A page given twice
+// stores nothing the second time. Errors: connection.ErrLeaseLost when another run holds the connection; whatever it is, nothing of the page is stored.
+func (r *Road) Page(ctx context.Context, run Run, page contract.Page) (Counts, error) {
+	if page.SnapshotComplete {
+		if err := r.absent(ctx, run); err != nil {
+			return Counts{}, err
+		}
+	}
+	w, err := r.draft(ctx, run, page)
+	if err != nil {
+		return Counts{}, err
+	}
+	return r.commit(ctx, run, page, w)
+}
+
+// draft does all that can be done before the transaction that writes: it maps the records against what is known of them.
+func (r *Road) draft(ctx context.Context, run Run, page contract.Page) (*drafts, error) {
+	d, err := r.empty(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	d.collect(page)
+	if len(d.list) == 0 {
+		return d, nil
+	}
+	err = r.db.ReadTenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		if err := d.recall(ctx, tx); err != nil {
+			return err
+		}
+		return d.evaluate(ctx, tx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("map a page of %s: %w", run.Stream.Name, err)
+	}
+	for _, f := range d.list {
+		d.decide(f)
+	}
+	return d, nil
+}
+
+// empty makes drafts without records.
+func (r *Road) empty(ctx context.Context, run Run) (*drafts, error) {
+	t, err := r.vault.Tenant(run.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	numbers, err := r.streams(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	return &drafts{road: r, run: run, tenant: t, stream: numbers[run.Stream.Name], number: numbers, byKey: map[string]*draft{}}, nil
+}
+
+// commit writes what was drafted.
+func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *drafts) (Counts, error) {
+	list := d.statements()
+	verbs, err := r.verbs(ctx, run.Tenant, list)
+	if err != nil {
+		return Counts{}, err
+	}
+	counts := d.counts(page)
+	err = r.db.Tenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		first, err := records.Clock(ctx, tx, max(len(list), 1))
+		if err != nil {
+			return err
+		}
+		if err := connection.HoldLease(ctx, tx, run.Connection, run.ID, r.now().Add(run.Lease)); err != nil {
+			return err
+		}
+		purpose, err := people.FindPurpose(ctx, tx, run.Purpose)
+		if err != nil {
+			return err
+		}
+		o := origin{
+			authority: r.Authority("connection", run.Connection), purpose: purpose.ID, connection: run.Connection,
+			catalogue: run.Mapping.Catalogue, verbs: verbs, seq: first,
+		}
+		w, err := r.write(ctx, tx, o, list, d.subjects())
+		if err != nil {
+			return err
+		}
+		if err := d.save(ctx, tx, w.subjects); err != nil {
+			return err
+		}
+		if err := d.progress(ctx, tx, page, counts); err != nil {
+			return err
+		}
+		return r.record(ctx, tx, audit.IngestPage, run.ID.String(), run.Purpose, w, o, map[string]any{
+			"connection": run.Connection, "records": counts.Records, "voided": counts.Voided, "dead": counts.Dead,
+		})
+	})
+	if err != nil {
+		return Counts{}, fmt.Errorf("store a page of %s: %w", run.Stream.Name, err)
+	}
+	return counts, nil
+}
+
+// absentBatch bounds how many records that a source no longer has are taken back in one transaction.
+const absentBatch = 1000
+
+// absent takes back, in batches, what the source had before this snapshot and has no more. It comes before the page that
+// completes the snapshot is stored, so a crash in between does it again and the cursor never says more than is true.
+func (r *Road) absent(ctx context.Context, run Run) error {
+	if run.Stream.Deletes != contract.DeletesAbsence {
+		return nil
+	}
+	for {
+		d, err := r.empty(ctx, run)
+		if err != nil {
+			return err
+		}
+		err = r.db.ReadTenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
+			return d.gone(ctx, tx, absentBatch)
+		})
+		if err != nil {
+			return err
+		}
+		if len(d.list) == 0 {
+			return nil
+		}
+		for _, f := range d.list {
+			d.decide(f)
+		}
+		if _, err := r.commit(ctx, run, contract.Page{}, d); err != nil {
+			return err
+		}
+	}
+}
+
+// parse reads a statement that the mapping made. The error's text may go into a dead letter: it holds no value.
+func parse(json []byte) (*xapi.Statement, error) {
+	st, err := xapi.Parse(json, xapi.V1)
+	if err == nil {
+		return st, nil
+	}
+	var invalid *xapi.Error
+	if errors.As(err, &invalid) {
+		return nil, fmt.Errorf("the mapping makes an invalid statement at %s: %s", invalid.Path, invalid.Reason)
+	}
+	return nil, err
+}

@@ -1,0 +1,148 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/lrshub/lrshub/hub/connection"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/vault"
+	"github.com/lrshub/lrshub/hub/xapi"
+	"github.com/lrshub/lrshub/plugins/contract"
+)
+
+// statements lists what the page stores.
+func (d *drafts) statements() []Incoming {
+	var list []Incoming
+	for _, f := range d.list {
+		if f.verdict != dead {
+			list = append(list, f.statements...)
+		}
+	}
+	return list
+}
+
+// subjects lists whose records the page stores.
+func (d *drafts) subjects() []xapi.Identifier {
+	var list []xapi.Identifier
+	for _, f := range d.list {
+		if f.verdict != unchanged && !f.subject.IsZero() {
+			list = append(list, f.subject)
+		}
+	}
+	return list
+}
+
+func (d *drafts) counts(page contract.Page) Counts {
+	c := Counts{Records: int64(len(page.Records) + len(page.Bad)), Unchanged: d.same, Dead: int64(len(d.bad))}
+	for _, f := range d.list {
+		switch f.verdict {
+		case unchanged:
+			c.Unchanged++
+		case changed:
+			c.Changed++
+		case skipped:
+			c.Skipped++
+		case dead:
+			c.Dead++
+		}
+		if f.verdict != dead {
+			c.Voided += int64(f.voided)
+			c.Statements += int64(len(f.statements) - f.voided)
+		}
+	}
+	return c
+}
+
+// save writes what is now known of the page's records, and its dead letters.
+func (d *drafts) save(ctx context.Context, tx *database.Tx, subjects vault.Subjects) error {
+	var list []connection.SourceRecord
+	var seen, mended [][]byte
+	letters := d.bad
+	for _, f := range d.list {
+		switch f.verdict {
+		case unchanged:
+			seen = append(seen, f.key)
+		case dead: // what the record gave before stands until it can be mapped again
+			seen = append(seen, f.key)
+			letter := d.letter(f)
+			letter.Code, letter.Reason = f.code, f.reason
+			letters = append(letters, letter)
+			continue
+		default:
+			rec, err := d.sourceRecord(f, subjects)
+			if err != nil {
+				return err
+			}
+			list = append(list, rec)
+		}
+		mended = append(mended, f.key)
+	}
+	if err := connection.SaveSourceRecords(ctx, tx, d.run.Connection, d.stream, list); err != nil {
+		return err
+	}
+	if d.run.Generation > 0 {
+		if err := connection.TouchSourceRecords(ctx, tx, d.run.Connection, d.stream, d.run.Generation, seen); err != nil {
+			return err
+		}
+	}
+	if err := connection.CloseDeadLetters(ctx, tx, d.run.Connection, d.run.Stream.Name, mended, connection.DeadSuperseded); err != nil {
+		return err
+	}
+	return connection.AddDeadLetters(ctx, tx, d.tenant, subjects, d.road.now(), letters)
+}
+
+func (d *drafts) sourceRecord(f *draft, subjects vault.Subjects) (connection.SourceRecord, error) {
+	rec := connection.SourceRecord{Key: f.key, Revision: f.revision, Generation: d.run.Generation, Digest: f.digest, Outputs: f.outputs}
+	if f.record.Deleted {
+		rec.Digest = []byte{}
+		return rec, nil
+	}
+	place := connection.RecordContext(d.run.Connection, d.stream, f.key)
+	var err error
+	if f.subject.IsZero() {
+		rec.Sealed, err = d.tenant.Seal(place, f.record.JSON)
+		return rec, err
+	}
+	subject := subjects.Of(f.subject)
+	if subject == nil {
+		return rec, fmt.Errorf("no subject for a record of stream %s", d.run.Stream.Name)
+	}
+	rec.Subject = subject.ID
+	rec.Sealed, err = subject.Seal(place, f.record.JSON)
+	return rec, err
+}
+
+// letter makes the dead letter of a record that could be read.
+func (d *drafts) letter(f *draft) connection.DeadLetter {
+	return connection.DeadLetter{
+		Connection: d.run.Connection, Run: d.run.ID, Stream: d.run.Stream.Name, Generation: d.run.Generation,
+		Key: f.key, Position: f.record.Position, Mapping: d.run.MappingVersion, Subject: f.subject, Record: f.record.JSON,
+	}
+}
+
+// badLetter makes the dead letter of something that could not be read as a record.
+func (d *drafts) badLetter(b contract.Bad) connection.DeadLetter {
+	key := b.Key
+	if key == nil {
+		key = []byte("position|" + b.Position)
+	}
+	return connection.DeadLetter{
+		Connection: d.run.Connection, Run: d.run.ID, Stream: d.run.Stream.Name, Generation: d.run.Generation,
+		Key: d.tenant.RecordKey(d.run.Connection, d.run.Stream.Name, key), Position: b.Position, Mapping: d.run.MappingVersion,
+		Code: b.Code, Reason: b.Reason, Record: b.Raw,
+	}
+}
+
+// progress moves the cursor and the run's counters on.
+func (d *drafts) progress(ctx context.Context, tx *database.Tx, page contract.Page, c Counts) error {
+	if page.Cursor != nil {
+		if err := connection.SaveCursor(ctx, tx, d.tenant, d.run.Connection, d.run.Stream.Name, page.Cursor, d.run.Generation); err != nil {
+			return err
+		}
+	}
+	return connection.AddProgress(ctx, tx, d.run.ID, connection.Progress{
+		Stream: d.run.Stream.Name, Done: page.Done, Total: page.Total, Records: c.Records, Unchanged: c.Unchanged,
+		Statements: c.Statements + c.Voided, Voided: c.Voided, Skipped: c.Skipped, Dead: c.Dead,
+	})
+}

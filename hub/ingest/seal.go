@@ -1,0 +1,170 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/vault"
+	"github.com/lrshub/lrshub/hub/xapi"
+)
+
+// sealer turns statements into rows that name no person.
+type sealer struct {
+	tenant    *vault.Tenant
+	origin    origin
+	subjects  vault.Subjects
+	anonymous []*vault.Subject // one for each statement whose actor is an anonymous group, taken from the front
+	authority uuid.UUID
+	catalogue map[uuid.UUID]records.Activity
+}
+
+// resolve finds or makes the subjects of all agents of the batch in one go.
+func (s *sealer) resolve(ctx context.Context, tx *database.Tx, v *vault.Vault, list []Incoming, also []xapi.Identifier) error {
+	ids := make([]xapi.Identifier, 0, len(list)+len(also)+1)
+	ids = append(append(ids, s.origin.authority.Identifier), also...)
+	nameless := 0
+	for _, in := range list {
+		for _, a := range in.Statement.Agents {
+			if !a.Agent.Identifier.IsZero() {
+				ids = append(ids, a.Agent.Identifier)
+			}
+		}
+		if actor(in.Statement).Agent.Identifier.IsZero() {
+			nameless++
+		}
+	}
+	var err error
+	if s.subjects, err = v.Resolve(ctx, tx, ids); err != nil {
+		return err
+	}
+	if s.anonymous, err = v.Anonymous(ctx, tx, nameless); err != nil {
+		return err
+	}
+	s.authority = s.subjects.Of(s.origin.authority.Identifier).ID
+	return nil
+}
+
+// actor gives the actor's occurrence; every valid statement has one.
+func actor(s *xapi.Statement) xapi.Occurrence { return s.Agents[actorIndex(s)] }
+
+func actorIndex(s *xapi.Statement) int {
+	for i, a := range s.Agents {
+		if a.Role == xapi.RoleActor && !a.Sub && a.Parent < 0 {
+			return i
+		}
+	}
+	panic("ingest: a valid statement without an actor") // xapi.Parse refuses it
+}
+
+// seal makes the row of one statement at a position of the store.
+func (s *sealer) seal(in Incoming, seq int64) (records.Statement, error) {
+	st := in.Statement
+	owner := actorIndex(st)
+	subject := s.subjects.Of(st.Agents[owner].Agent.Identifier)
+	if st.Agents[owner].Agent.Identifier.IsZero() {
+		subject, s.anonymous = s.anonymous[0], s.anonymous[1:]
+	}
+	row := records.Statement{
+		ID: in.ID, Seq: seq, Stored: records.StoredAt(seq), Timestamp: st.Timestamp,
+		Actor: subject.ID, Authority: s.authority, Verb: s.origin.verbs[st.Verb],
+		ObjectKind: st.Object, Object: s.object(st), Registration: st.Registration,
+		Scaled: st.Result.ScoreScaled, Raw: st.Result.ScoreRaw, Min: st.Result.ScoreMin, Max: st.Result.ScoreMax,
+		Success: st.Result.Success, Completion: st.Result.Completion,
+		Version: st.Version, Purpose: s.origin.purpose, Connection: s.origin.connection,
+		Digest: s.tenant.Digest("statement", st.Canonical()),
+	}
+	if row.Timestamp.IsZero() {
+		row.Timestamp = row.Stored
+	}
+	if st.Voiding {
+		row.Voids = st.Ref
+	}
+	if st.Result.Duration != "" {
+		if d, err := xapi.ParseDuration(st.Result.Duration); err == nil {
+			seconds := d.InSeconds()
+			row.Duration = &seconds
+		}
+	}
+	frame, parts := st.Split(func(i int) bool { return i == owner })
+	var err error
+	if row.Frame, err = subject.Seal(records.FrameContext(in.ID), frame); err != nil {
+		return row, err
+	}
+	if row.Agents, err = s.agents(in.ID, st, parts); err != nil {
+		return row, err
+	}
+	s.activities(&row, st)
+	return row, nil
+}
+
+// object gives the column that finds the statement by its object.
+func (s *sealer) object(st *xapi.Statement) uuid.UUID {
+	switch st.Object {
+	case xapi.ObjectActivity:
+		return s.tenant.ActivityKey(st.ObjectActivity)
+	case xapi.ObjectStatementRef:
+		return st.Ref
+	case xapi.ObjectAgent, xapi.ObjectGroup:
+		for _, a := range st.Agents {
+			if a.Role == xapi.RoleObject && !a.Sub && !a.Agent.Identifier.IsZero() {
+				return s.subjects.Of(a.Agent.Identifier).ID
+			}
+		}
+	}
+	return uuid.Nil
+}
+
+// agents seals each agent that was cut out of the frame under its own key.
+func (s *sealer) agents(id uuid.UUID, st *xapi.Statement, parts []xapi.Part) ([]records.Agent, error) {
+	list := make([]records.Agent, len(parts))
+	for slot, part := range parts {
+		a := st.Agents[part.Occurrence]
+		subject := s.subjects.Of(a.Agent.Identifier)
+		if subject == nil {
+			return nil, fmt.Errorf("no subject for the agent in slot %d", slot)
+		}
+		sealed, err := subject.Seal(records.AgentContext(id, slot), part.JSON)
+		if err != nil {
+			return nil, err
+		}
+		list[slot] = records.Agent{Slot: slot, Subject: subject.ID, Role: a.Role, Direct: direct(st, a), Sealed: sealed}
+	}
+	return list, nil
+}
+
+// direct tells whether xAPI's agent parameter finds the statement by this agent without related_agents: it is the object, or a
+// member of the group that is actor or object (Communication 2.1.3).
+func direct(st *xapi.Statement, a xapi.Occurrence) bool {
+	if a.Sub {
+		return false
+	}
+	if a.Role == xapi.RoleMember && a.Parent >= 0 {
+		a = st.Agents[a.Parent]
+	}
+	return a.Role == xapi.RoleActor || a.Role == xapi.RoleObject
+}
+
+// activities indexes the activities in the statement's context, and puts those into the catalogue that may stand in clear.
+func (s *sealer) activities(row *records.Statement, st *xapi.Statement) {
+	for _, a := range st.Activities {
+		key := s.tenant.ActivityKey(a.ID)
+		if a.Role != xapi.ActivityObject || a.Sub {
+			row.Activities = append(row.Activities, records.ActivityUse{Key: key, Role: a.Role})
+		}
+		if !s.origin.catalogue(a.ID) {
+			continue
+		}
+		entry, known := s.catalogue[key]
+		if !known {
+			entry = records.Activity{Key: key, IRI: a.ID}
+		}
+		if a.DefEnd > a.DefStart {
+			entry.Definition = st.Raw[a.DefStart:a.DefEnd]
+		}
+		s.catalogue[key] = entry
+	}
+}

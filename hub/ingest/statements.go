@@ -1,0 +1,87 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/audit"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/people"
+	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/xapi"
+)
+
+// Statements stores a batch that an xAPI client sent, whole or not at all, and gives the ids in the batch's order. A statement without an id gets
+// one. The store sets authority from the credential; one that was sent is not kept. With define the batch's activities go into the catalogue, where they stand in
+// clear. Errors: records.ErrConflict, people.ErrUnknownPurpose.
+func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool, batch []*xapi.Statement) ([]uuid.UUID, error) {
+	list := make([]Incoming, len(batch))
+	ids := make([]uuid.UUID, len(batch))
+	for i, st := range batch {
+		st, err := withoutAuthority(st)
+		if err != nil {
+			return nil, err
+		}
+		if ids[i] = st.ID; !st.HasID {
+			ids[i] = uuid.New()
+		}
+		list[i] = Incoming{ID: ids[i], Statement: st}
+	}
+	verbs, err := r.verbs(ctx, caller.Tenant, list)
+	if err != nil {
+		return nil, err
+	}
+	err = r.db.Tenant(ctx, caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		first, err := records.Clock(ctx, tx, len(list))
+		if err != nil {
+			return err
+		}
+		purpose, err := people.FindPurpose(ctx, tx, caller.Purpose)
+		if err != nil {
+			return err
+		}
+		o := origin{
+			authority: r.Authority("client", caller.Client), purpose: purpose.ID, verbs: verbs, seq: first,
+			catalogue: func(string) bool { return define },
+		}
+		w, err := r.write(ctx, tx, o, list, nil)
+		if err != nil {
+			return err
+		}
+		return r.record(ctx, tx, audit.IngestStatements, caller.Client.String(), caller.Purpose, w, o, map[string]any{"statements": len(list)})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store statements: %w", err)
+	}
+	return ids, nil
+}
+
+// Refused tells of a write that was refused, before that is answered. reason is a code.
+func (r *Road) Refused(ctx context.Context, caller access.Caller, reason string) error {
+	return r.db.Tenant(ctx, caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		return audit.Record(ctx, tx, r.now(), audit.Event{
+			Kind: audit.IngestRefused, Actor: caller.Client.String(), Purpose: caller.Purpose,
+			Fields: map[string]any{"action": access.Write, "reason": reason},
+		})
+	})
+}
+
+// withoutAuthority drops the authority that a client claims: the store knows who it is, and keeps no agent that it does not need.
+func withoutAuthority(st *xapi.Statement) (*xapi.Statement, error) {
+	if st.Authority.IsZero() {
+		return st, nil
+	}
+	before, after := st.Raw[:st.Authority.Start], st.Raw[st.Authority.End:]
+	const space = " \t\r\n"
+	if rest := bytes.TrimLeft(after, space); rest[0] == ',' {
+		after = rest[1:]
+	} else { // the last property: the comma before it goes
+		before = bytes.TrimSuffix(bytes.TrimRight(before, space), []byte(","))
+	}
+	return xapi.Parse(slices.Concat(before, after), st.Version)
+}

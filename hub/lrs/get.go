@@ -1,0 +1,182 @@
+package lrs
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/xapi"
+)
+
+// filters are the parameters of a query for several statements.
+var filters = []string{
+	"agent", "verb", "activity", "registration", "related_activities", "related_agents", "since", "until", "limit", "ascending",
+	"format", "attachments",
+}
+
+// getStatements answers with one statement or with a page of them (Communication 2.1.3).
+func (f *face) getStatements(w http.ResponseWriter, r request) error {
+	query := r.URL.Query()
+	switch {
+	case query.Has("more"):
+		if err := parameters(query, "more"); err != nil {
+			return err
+		}
+		page, err := f.reader.More(r.Context(), r.caller, query.Get("more"))
+		if err != nil {
+			return err
+		}
+		writePage(w, page)
+		return nil
+	case query.Has("statementId") || query.Has("voidedStatementId"):
+		return f.getStatement(w, r, query)
+	}
+	if err := parameters(query, filters...); err != nil {
+		return err
+	}
+	q, err := readQuery(query, r.version)
+	if err != nil {
+		return err
+	}
+	page, err := f.reader.Page(r.Context(), r.caller, q)
+	if err != nil {
+		return err
+	}
+	writePage(w, page)
+	return nil
+}
+
+// getStatement answers with one statement. No filter may stand beside its id.
+func (f *face) getStatement(w http.ResponseWriter, r request, query url.Values) error {
+	name := "statementId"
+	if query.Has("voidedStatementId") {
+		name = "voidedStatementId"
+	}
+	if err := parameters(query, name, "format", "attachments"); err != nil {
+		return err
+	}
+	if err := onlyExact(query); err != nil {
+		return err
+	}
+	id, ok := xapi.ParseUUID(query.Get(name))
+	if !ok {
+		return bad("%s must be a UUID", name)
+	}
+	st, err := f.reader.Statement(r.Context(), r.caller, id, name == "voidedStatementId")
+	w.Header().Set("X-Experience-API-Consistent-Through", xapi.FormatTime(st.ConsistentThrough))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(st.JSON)))
+	w.Header().Set("Last-Modified", st.Stored.UTC().Format(http.TimeFormat))
+	_, _ = w.Write(st.JSON)
+	return nil
+}
+
+// parameters refuses those that the request may not have, and those given twice.
+func parameters(query url.Values, allowed ...string) error {
+	for name, values := range query {
+		if !slices.Contains(allowed, name) {
+			return bad("a parameter of this request is unknown or may not stand beside the others; allowed: %s", strings.Join(allowed, ", "))
+		}
+		if len(values) > 1 {
+			return bad("parameter %s is given twice", name)
+		}
+	}
+	return nil
+}
+
+func readQuery(query url.Values, version xapi.Version) (q disclose.Query, err error) {
+	if err := onlyExact(query); err != nil {
+		return q, err
+	}
+	if query.Has("agent") {
+		agent, err := xapi.ParseAgent([]byte(query.Get("agent")), version)
+		if err != nil {
+			return q, err
+		}
+		q.Agent = &agent
+	}
+	for name, target := range map[string]*string{"verb": &q.Verb, "activity": &q.Activity} {
+		if *target = query.Get(name); query.Has(name) && !xapi.IsIRI(*target) {
+			return q, bad("%s must be an IRI", name)
+		}
+	}
+	if query.Has("registration") {
+		var ok bool
+		if q.Registration, ok = xapi.ParseUUID(query.Get("registration")); !ok {
+			return q, bad("registration must be a UUID")
+		}
+	}
+	for name, target := range map[string]*bool{"related_agents": &q.RelatedAgents, "related_activities": &q.RelatedActivities, "ascending": &q.Ascending} {
+		if *target, err = boolean(query, name); err != nil {
+			return q, err
+		}
+	}
+	for name, target := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
+		if !query.Has(name) {
+			continue
+		}
+		if *target, err = xapi.ParseTime(query.Get(name), version); err != nil {
+			return q, bad("%s must be a timestamp (RFC 3339)", name)
+		}
+	}
+	if query.Has("limit") {
+		if q.Limit, err = strconv.Atoi(query.Get("limit")); err != nil || q.Limit < 0 {
+			return q, bad("limit must be a whole number from 0")
+		}
+	}
+	return q, nil
+}
+
+func boolean(query url.Values, name string) (bool, error) {
+	switch query.Get(name) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	case "":
+		if !query.Has(name) {
+			return false, nil
+		}
+	}
+	return false, bad("%s must be true or false", name)
+}
+
+// onlyExact refuses what this face does not give yet, rather than give something else.
+func onlyExact(query url.Values) error {
+	if f := query.Get("format"); query.Has("format") && f != "exact" {
+		return bad("format must be exact: this hub gives statements as they were sent")
+	}
+	if with, err := boolean(query, "attachments"); err != nil || with {
+		return bad("attachments must be false: this hub keeps no attachments")
+	}
+	return nil
+}
+
+// writePage writes a StatementResult (Data 2.5).
+func writePage(w http.ResponseWriter, page disclose.Page) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Experience-API-Consistent-Through", xapi.FormatTime(page.ConsistentThrough))
+	var body bytes.Buffer
+	body.WriteString(`{"statements":[`)
+	for i, st := range page.Statements {
+		if i > 0 {
+			body.WriteByte(',')
+		}
+		body.Write(st)
+	}
+	body.WriteString(`],"more":"`)
+	if page.More != "" {
+		body.WriteString(Path + "statements?more=" + page.More)
+	}
+	body.WriteString("\"}\n")
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	_, _ = w.Write(body.Bytes())
+}

@@ -1,0 +1,119 @@
+// Package lrs is the xAPI face of the hub: /xapi/. It reads requests and writes responses; what is stored goes by ingest, what is shown comes from
+// disclose, and each request is authenticated and decided first.
+//
+// Start with Handler. One file an action: post.go, put.go, get.go; respond.go has what all answers share.
+package lrs
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/xapi"
+)
+
+// Path is where the face is mounted.
+const Path = "/xapi/"
+
+// Limits of one request.
+const (
+	maxBody       = 64 << 20 // bytes of a POST
+	maxStatements = 10_000   // in a POST
+)
+
+// Writer stores statements: ingest.Road.
+type Writer interface {
+	Statements(ctx context.Context, caller access.Caller, define bool, batch []*xapi.Statement) ([]uuid.UUID, error)
+	Refused(ctx context.Context, caller access.Caller, reason string) error
+}
+
+// Reader shows statements: disclose.Road.
+type Reader interface {
+	Page(ctx context.Context, caller access.Caller, q disclose.Query) (disclose.Page, error)
+	More(ctx context.Context, caller access.Caller, more string) (disclose.Page, error)
+	Statement(ctx context.Context, caller access.Caller, id uuid.UUID, voided bool) (disclose.Statement, error)
+}
+
+// Authenticator says who is calling: auth's.
+type Authenticator interface {
+	Request(r *http.Request) (access.Caller, error)
+}
+
+// Decider is the gate.
+type Decider interface {
+	Decide(ctx context.Context, r access.Request) (access.Decision, error)
+}
+
+type face struct {
+	auth   Authenticator
+	gate   Decider
+	writer Writer
+	reader Reader
+}
+
+// Handler serves every path under Path.
+func Handler(auth Authenticator, gate Decider, writer Writer, reader Reader) http.Handler {
+	f := &face{auth: auth, gate: gate, writer: writer, reader: reader}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /xapi/statements", f.with(f.postStatements))
+	mux.HandleFunc("PUT /xapi/statements", f.with(f.putStatement))
+	mux.HandleFunc("GET /xapi/statements", f.with(f.getStatements)) // HEAD too
+	mux.HandleFunc("GET /xapi/about", about)
+	return mux
+}
+
+// request is an authenticated request of a known version.
+type request struct {
+	*http.Request
+	caller  access.Caller
+	version xapi.Version
+}
+
+// action answers a request or gives the error that respond words.
+type action func(w http.ResponseWriter, r request) error
+
+// unknownVersion is announced where a request names no version that the hub speaks: any 0.9 is right under each version's rules, and no client takes it for what it
+// asked for (1.0.3 Communication 3.3, IEEE 9274.1.1 4.1.9).
+const unknownVersion = "0.95"
+
+// with does what comes before every action: the version, and who is calling.
+func (f *face) with(do action) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		version, err := xapi.ParseVersion(strings.TrimSpace(r.Header.Get("X-Experience-API-Version")))
+		if err != nil {
+			w.Header().Set("X-Experience-API-Version", unknownVersion)
+			respond(w, bad("X-Experience-API-Version: %v", err))
+			return
+		}
+		w.Header().Set("X-Experience-API-Version", version.String())
+		caller, err := f.auth.Request(r)
+		if err == nil {
+			err = do(w, request{Request: r, caller: caller, version: version})
+		}
+		if err != nil {
+			respond(w, err)
+		}
+	}
+}
+
+// allowed asks the gate, and has a refusal of a write told before it is answered.
+func (f *face) allowed(r request, action, resource string) error {
+	_, err := f.gate.Decide(r.Context(), access.Request{Caller: r.caller, Action: action, Resource: resource})
+	if err == nil {
+		return nil
+	}
+	if told := f.writer.Refused(r.Context(), r.caller, "denied"); told != nil {
+		return told
+	}
+	return err
+}
+
+// about tells which versions are spoken (Communication 2.8). It asks for nobody's name.
+func about(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("X-Experience-API-Version", xapi.V2.String())
+	writeJSON(w, http.StatusOK, map[string]any{"version": []string{"2.0.0", "1.0.3"}})
+}

@@ -1,0 +1,36 @@
+package lrs
+
+import (
+	"net/http"
+
+	"github.com/lrshub/lrshub/hub/xapi"
+)
+
+// putStatement stores one statement under the id in the query (Communication 2.1.1).
+func (f *face) putStatement(w http.ResponseWriter, r request) error {
+	query := r.URL.Query()
+	if err := parameters(query, "statementId"); err != nil {
+		return err
+	}
+	id, ok := xapi.ParseUUID(query.Get("statementId"))
+	if !ok {
+		return bad("statementId must be a UUID")
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	st, err := xapi.Parse(body, r.version)
+	if err != nil {
+		return err
+	}
+	if st.HasID && st.ID != id {
+		return bad("the statement's id is not the statementId of the request")
+	}
+	st.ID, st.HasID = id, true
+	if _, err := f.store(r, []*xapi.Statement{st}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
