@@ -47,6 +47,9 @@ CREATE TABLE connection_cursor (
     generation    bigint NOT NULL DEFAULT 0, -- of the snapshot that is being, or was last, read
     run_id        uuid NOT NULL,        -- run that started or resumed the reading
     complete      boolean NOT NULL DEFAULT false, -- the reading came to its end: the next run of a snapshot starts anew
+    mapping       integer NOT NULL,     -- version under which the reading began
+    changes       bigint NOT NULL DEFAULT 0, -- counts the pages that changed what is known of the stream's records
+    looked_up     bigint NOT NULL DEFAULT 0, -- sum of the changes of the streams it looks up, when the reading began
     updated_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, connection_id, stream)
 );
@@ -56,6 +59,7 @@ CREATE TABLE sync_run (
     tenant_id     integer NOT NULL,
     id            uuid NOT NULL,
     connection_id uuid NOT NULL,
+    kind          text NOT NULL CHECK (kind IN ('sync', 'replay')),
     full_read     boolean NOT NULL,
     started_by    text NOT NULL,        -- credential id, or schedule
     state         text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled')),

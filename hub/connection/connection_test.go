@@ -232,10 +232,7 @@ func TestRemove(t *testing.T) {
 	run := w.begin(c, now)
 	w.letters(c, run, []byte("k1"))
 	w.letters(kept, run, []byte("k1"))
-	w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
-		_, err := StartStream(ctx, tx, w.keys(databasetest.Default), c.ID, run, snapshot, false, now)
-		return err
-	})
+	w.reading(c, run, snapshot, false)
 	w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error { return Remove(ctx, tx, act, c.ID) })
 	for _, table := range []string{"connection_lease", "connection_cursor", "source_record", "dead_letter", "connection_stream"} {
 		if n := w.count(databasetest.Default, "SELECT count(*) FROM "+table+" WHERE connection_id = $1", c.ID); n != 0 {

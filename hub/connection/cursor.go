@@ -22,28 +22,45 @@ type Reading struct {
 	Again      bool   // this reading began with nothing known: the connector is to bring everything
 }
 
-// StartStream says where a run begins, or goes on, to read a stream. A snapshot that came to its end starts anew, one that
-// was broken off goes on in its generation; an incremental stream goes on from its cursor. With again, both start from nothing. Asked anew by the same
-// run (its worker died), the run goes on where its last page ended, whatever again says.
-func StartStream(ctx context.Context, tx *database.Tx, t *vault.Tenant, connection, run uuid.UUID, stream contract.Stream, again bool, now time.Time) (Reading, error) {
-	row, err := readCursor(ctx, tx, connection, stream.Name)
+// Start is a stream that a run is about to read.
+type Start struct {
+	Stream  contract.Stream
+	Lookups []string // streams that its records look up
+	Mapping int      // version in force
+	Full    bool     // begin with nothing
+}
+
+// StartStream says where a run begins, or goes on, to read a stream. A snapshot that came to its end starts anew, and so does one whose first part was
+// made of other looked-up records, or by another mapping, than its rest would be; one that was broken off goes on in its
+// generation. An incremental stream goes on from its cursor: what was read before keeps what it was made of. Full makes both begin with nothing.
+// Asked anew by the same run (its worker died), the run goes on where its last page ended, whatever Full says.
+func StartStream(ctx context.Context, tx *database.Tx, t *vault.Tenant, connection, run uuid.UUID, s Start, now time.Time) (Reading, error) {
+	row, err := readCursor(ctx, tx, connection, s.Stream.Name)
 	if err != nil {
 		return Reading{}, err
 	}
-	snapshot := stream.Mode != contract.Incremental
 	if row.exists && row.run == run {
-		return row.reading(t, connection, stream)
+		return row.reading(t, connection, s.Stream)
 	}
-	if !row.exists || again || snapshot && row.complete {
-		return restart(ctx, tx, connection, run, stream, row.generation, now)
+	var changes int64
+	err = tx.GetContext(ctx, &changes, `
+SELECT coalesce(sum(changes), 0)::bigint FROM connection_cursor WHERE tenant_id = $1 AND connection_id = $2 AND stream = ANY($3) AND stream <> $4`,
+		tx.Tenant, connection, database.Texts(s.Lookups), s.Stream.Name)
+	if err != nil {
+		return Reading{}, fmt.Errorf("connection: changes of lookups: %w", err)
+	}
+	stale := row.complete || row.mapping != s.Mapping || row.lookedUp != changes
+	if !row.exists || s.Full || stale && s.Stream.Mode != contract.Incremental {
+		row.mapping, row.lookedUp = s.Mapping, changes
+		return row.restart(ctx, tx, connection, run, s.Stream, now)
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE connection_cursor SET run_id = $4, complete = false, updated_at = $5 WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3`,
-		tx.Tenant, connection, stream.Name, run, now)
+		tx.Tenant, connection, s.Stream.Name, run, now)
 	if err != nil {
 		return Reading{}, fmt.Errorf("connection: resume stream: %w", err)
 	}
 	row.complete, row.run = false, run
-	return row.reading(t, connection, stream)
+	return row.reading(t, connection, s.Stream)
 }
 
 // RestartStream forgets the cursor of a stream within a run, because the source no longer knows it.
@@ -52,22 +69,22 @@ func RestartStream(ctx context.Context, tx *database.Tx, connection, run uuid.UU
 	if err != nil {
 		return Reading{}, err
 	}
-	return restart(ctx, tx, connection, run, stream, row.generation, now)
+	return row.restart(ctx, tx, connection, run, stream, now)
 }
 
-func restart(ctx context.Context, tx *database.Tx, connection, run uuid.UUID, stream contract.Stream, last int64, now time.Time) (Reading, error) {
-	generation := last
+func (row cursorRow) restart(ctx context.Context, tx *database.Tx, connection, run uuid.UUID, stream contract.Stream, now time.Time) (Reading, error) {
 	if stream.Mode != contract.Incremental {
-		generation++
+		row.generation++
 	}
 	_, err := tx.ExecContext(ctx, `
-INSERT INTO connection_cursor (tenant_id, connection_id, stream, cursor, generation, run_id, updated_at) VALUES ($1, $2, $3, '', $4, $5, $6)
+INSERT INTO connection_cursor (tenant_id, connection_id, stream, cursor, generation, run_id, mapping, looked_up, updated_at) VALUES ($1, $2, $3, '', $4, $5, $6, $7, $8)
 ON CONFLICT (tenant_id, connection_id, stream) DO UPDATE SET cursor = '', generation = excluded.generation,
-    run_id = excluded.run_id, complete = false, updated_at = excluded.updated_at`, tx.Tenant, connection, stream.Name, generation, run, now)
+    run_id = excluded.run_id, mapping = excluded.mapping, looked_up = excluded.looked_up, complete = false, updated_at = excluded.updated_at`,
+		tx.Tenant, connection, stream.Name, row.generation, run, row.mapping, row.lookedUp, now)
 	if err != nil {
 		return Reading{}, fmt.Errorf("connection: start stream: %w", err)
 	}
-	return cursorRow{generation: generation}.reading(nil, connection, stream)
+	return cursorRow{generation: row.generation}.reading(nil, connection, stream)
 }
 
 // SaveCursor keeps how far a stream was read. It belongs into the transaction that stores the page before it. ErrLeaseLost
@@ -112,14 +129,16 @@ type cursorRow struct {
 	generation int64
 	run        uuid.UUID
 	complete   bool
+	mapping    int
+	lookedUp   int64
 }
 
 // readCursor locks the row: two runs cannot both start a stream.
 func readCursor(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream string) (cursorRow, error) {
 	var row cursorRow
 	err := tx.QueryRowContext(ctx, `
-SELECT cursor, generation, run_id, complete FROM connection_cursor WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 FOR UPDATE`,
-		tx.Tenant, connection, stream).Scan(&row.sealed, &row.generation, &row.run, &row.complete)
+SELECT cursor, generation, run_id, complete, mapping, looked_up FROM connection_cursor WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 FOR UPDATE`,
+		tx.Tenant, connection, stream).Scan(&row.sealed, &row.generation, &row.run, &row.complete, &row.mapping, &row.lookedUp)
 	if errors.Is(err, sql.ErrNoRows) {
 		return row, nil
 	}

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -33,10 +34,19 @@ const (
 	Cancelled RunState = "cancelled"
 )
 
-// Run is one sync of a connection.
+// RunKind says what a run does.
+type RunKind string
+
+const (
+	Sync   RunKind = "sync"   // reads the source
+	Replay RunKind = "replay" // maps dead letters again
+)
+
+// Run is one sync of a connection, or one replay of its dead letters.
 type Run struct {
 	ID         uuid.UUID  `db:"id" json:"id"`
 	Connection uuid.UUID  `db:"connection_id" json:"connection"`
+	Kind       RunKind    `db:"kind" json:"kind"` // "" in Begin: Sync
 	Full       bool       `db:"full_read" json:"full"`
 	StartedBy  string     `db:"started_by" json:"started_by"` // credential id, or "schedule"
 	State      RunState   `db:"state" json:"state"`
@@ -54,6 +64,7 @@ type Progress struct {
 	Stream     string `db:"stream" json:"stream,omitempty"`
 	Records    int64  `db:"records" json:"records"`       // received
 	Unchanged  int64  `db:"unchanged" json:"unchanged"`   // stored before, the same
+	Changed    int64  `db:"-" json:"-"`                   // of a page only: new, changed or gone, so that what looks them up must be mapped again
 	Statements int64  `db:"statements" json:"statements"` // stored, voidings included
 	Voided     int64  `db:"voided" json:"voided"`
 	Skipped    int64  `db:"skipped" json:"skipped"`       // the mapping makes no statement of them
@@ -106,13 +117,13 @@ func Begin(ctx context.Context, tx *database.Tx, run Run, until time.Time) error
 	if err := endRunning(ctx, tx, c, run.ID, lost, run.StartedAt); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO sync_run (tenant_id, id, connection_id, full_read, started_by, started_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		tx.Tenant, run.ID, run.Connection, run.Full, run.StartedBy, run.StartedAt)
+	_, err = tx.ExecContext(ctx, `INSERT INTO sync_run (tenant_id, id, connection_id, kind, full_read, started_by, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		tx.Tenant, run.ID, run.Connection, string(cmp.Or(run.Kind, Sync)), run.Full, run.StartedBy, run.StartedAt)
 	if err != nil {
 		return fmt.Errorf("connection: begin run: %w", err)
 	}
 	return audit.Record(ctx, tx, run.StartedAt, audit.Event{Kind: audit.SyncStarted, Actor: run.StartedBy, Purpose: c.Purpose, Fields: map[string]any{
-		"connection": run.Connection, "run": run.ID, "full": run.Full, "mapping": c.Mapping,
+		"connection": run.Connection, "run": run.ID, "kind": string(cmp.Or(run.Kind, Sync)), "full": run.Full, "mapping": c.Mapping,
 	}})
 }
 
@@ -173,7 +184,8 @@ RETURNING r.connection_id, r.started_by, c.purpose`, tx.Tenant, run, string(o.St
 	return audit.Record(ctx, tx, now, audit.Event{Kind: audit.SyncEnded, Actor: ended.StartedBy, Purpose: ended.Purpose, Fields: fields})
 }
 
-// AddProgress counts a page into its run. It belongs into the transaction that stores the page. Done and Total replace what stood there.
+// AddProgress counts a page into its run. It belongs into the transaction that stores the page. Done and Total replace what stood there. A page
+// that changed anything makes the snapshots that look this stream up start anew (StartStream).
 func AddProgress(ctx context.Context, tx *database.Tx, run uuid.UUID, p Progress) error {
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO sync_run_stream AS s (tenant_id, run_id, stream, records, unchanged, statements, voided, skipped, dead, done, total, started_at, position)
@@ -184,6 +196,15 @@ ON CONFLICT (tenant_id, run_id, stream) DO UPDATE SET records = s.records + excl
 		tx.Tenant, run, p.Stream, p.Records, p.Unchanged, p.Statements, p.Voided, p.Skipped, p.Dead, p.Done, p.Total)
 	if err != nil {
 		return fmt.Errorf("connection: add progress: %w", err)
+	}
+	if p.Changed == 0 && p.Statements == 0 && p.Records == p.Unchanged+p.Dead {
+		return nil
+	}
+	_, err = tx.ExecContext(ctx, `
+UPDATE connection_cursor c SET changes = changes + 1 FROM sync_run r
+WHERE r.tenant_id = $1 AND r.id = $2 AND c.tenant_id = $1 AND c.connection_id = r.connection_id AND c.stream = $3`, tx.Tenant, run, p.Stream)
+	if err != nil {
+		return fmt.Errorf("connection: count changes: %w", err)
 	}
 	return nil
 }
@@ -207,7 +228,7 @@ FROM sync_run_stream WHERE tenant_id = $1 AND run_id = ANY($2) ORDER BY run_id, 
 	return list, nil
 }
 
-const readRun = `SELECT id, connection_id, full_read, started_by, state, class, error, started_at, ended_at FROM sync_run WHERE tenant_id = $1 `
+const readRun = `SELECT id, connection_id, kind, full_read, started_by, state, class, error, started_at, ended_at FROM sync_run WHERE tenant_id = $1 `
 
 // GetRun gives a run and its progress, or ErrUnknownRun.
 func GetRun(ctx context.Context, tx *database.Tx, id uuid.UUID) (Run, error) {

@@ -159,10 +159,15 @@ func TestProgressAndHistory(t *testing.T) {
 }
 
 // reading starts a stream in a run.
-func (w *world) reading(c Connection, run uuid.UUID, s contract.Stream, again bool) (r Reading) {
+func (w *world) reading(c Connection, run uuid.UUID, s contract.Stream, full bool) Reading {
+	w.Helper()
+	return w.start(c, run, Start{Stream: s, Mapping: 1, Full: full})
+}
+
+func (w *world) start(c Connection, run uuid.UUID, s Start) (r Reading) {
 	w.Helper()
 	w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) (err error) {
-		r, err = StartStream(ctx, tx, w.keys(databasetest.Default), c.ID, run, s, again, now)
+		r, err = StartStream(ctx, tx, w.keys(databasetest.Default), c.ID, run, s, now)
 		return err
 	})
 	return r
@@ -198,7 +203,7 @@ func TestSnapshotsResumeAndStartAnew(t *testing.T) {
 	expect("worker died", w.reading(c, one, snapshot, false), "row 500", 1, false)
 	expect("worker died in a full run", w.reading(c, one, snapshot, true), "row 500", 1, false)
 	expect("next run takes up the snapshot", w.reading(c, two, snapshot, false), "row 500", 1, false)
-	expect("a lookup changed", w.reading(c, three, snapshot, true), "", 2, false)
+	expect("full", w.reading(c, three, snapshot, true), "", 2, false)
 	if err := w.save(c, snapshot, "row 9", 1); !errors.Is(err, ErrLeaseLost) {
 		t.Errorf("a page of the old generation: %v", err)
 	}
@@ -256,5 +261,65 @@ func TestPageAndEndMeet(t *testing.T) {
 	}
 	if err := w.hold(c, run, now.Add(time.Hour)); !errors.Is(err, ErrLeaseLost) {
 		t.Errorf("a page after the end: %v", err)
+	}
+}
+
+func TestWhatASnapshotIsMadeOfMustNotChange(t *testing.T) {
+	w := newWorld(t)
+	c := w.add(databasetest.Default, "results")
+	course := contract.Stream{Name: "course", Mode: contract.Snapshot}
+	dependent := Start{Stream: snapshot, Lookups: []string{"course"}, Mapping: 1}
+	page := func(run uuid.UUID, p Progress) {
+		t.Helper()
+		w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error { return AddProgress(ctx, tx, run, p) })
+	}
+	at := now
+	// next makes a run that reads the course table, giving p, and begins with the results.
+	next := func(p Progress, s Start) Reading {
+		t.Helper()
+		run := w.begin(c, at)
+		w.reading(c, run, course, false)
+		p.Stream = "course"
+		page(run, p)
+		w.complete(c, run, course)
+		r := w.start(c, run, s)
+		at = at.Add(time.Minute)
+		w.end(run, Outcome{State: Failed, Class: "transient"}, at) // in the middle of the results
+		return r
+	}
+	if r := next(Progress{Records: 3, Changed: 3}, dependent); r.Cursor != nil || r.Generation != 1 {
+		t.Errorf("the first run: %+v", r)
+	}
+	if err := w.save(c, snapshot, "row 5", 1); err != nil {
+		t.Fatal(err)
+	}
+	if r := next(Progress{Records: 3, Unchanged: 2, Dead: 1}, dependent); string(r.Cursor) != "row 5" || r.Generation != 1 {
+		t.Errorf("nothing changed: %+v", r)
+	}
+	for what, p := range map[string]Progress{"changed": {Records: 3, Unchanged: 2}, "gone": {Changed: 1}, "stored": {Statements: 1}} {
+		before := next(Progress{}, dependent)
+		if err := w.save(c, snapshot, "row 7", before.Generation); err != nil {
+			t.Fatal(err)
+		}
+		if r := next(p, dependent); r.Cursor != nil || r.Generation != before.Generation+1 {
+			t.Errorf("a course is %s: %+v after %+v", what, r, before)
+		}
+	}
+	before := next(Progress{}, dependent)
+	if err := w.save(c, snapshot, "row 9", before.Generation); err != nil {
+		t.Fatal(err)
+	}
+	dependent.Mapping = 2
+	if r := next(Progress{}, dependent); r.Cursor != nil || r.Generation != before.Generation+1 {
+		t.Errorf("another mapping: %+v after %+v", r, before)
+	}
+	log := Start{Stream: incremental, Lookups: []string{"course"}, Mapping: 1}
+	next(Progress{Records: 1}, log)
+	if err := w.save(c, incremental, "offset 5", 0); err != nil {
+		t.Fatal(err)
+	}
+	log.Mapping = 2
+	if r := next(Progress{Records: 1}, log); string(r.Cursor) != "offset 5" {
+		t.Errorf("an incremental stream does not go on: %+v", r)
 	}
 }
