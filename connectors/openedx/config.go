@@ -1,0 +1,49 @@
+package openedx
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/lrshub/lrshub/plugins/sdk"
+)
+
+//go:embed config.schema.json
+var configSchema string
+
+// config is what config.schema.json describes.
+type config struct {
+	Folder  string `json:"folder"`
+	Pattern string `json:"pattern"`
+	Prefix  string `json:"prefix"`
+
+	prefix *regexp.Regexp // nil: all before the first brace
+}
+
+// parseConfig reads and checks a configuration; its errors are of class config and name the setting.
+func parseConfig(text []byte) (*config, error) {
+	c := config{Pattern: "tracking.log*", Prefix: "auto"}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return nil, sdk.Errorf(sdk.ClassConfig, "openedx: the configuration cannot be read: %w", err)
+	}
+	if c.Folder == "" {
+		return nil, sdk.Errorf(sdk.ClassConfig, "openedx: set folder to the folder that holds the tracking logs")
+	}
+	if _, err := path.Match(c.Pattern, ""); err != nil || !fs.ValidPath(strings.NewReplacer("*", "x", "?", "x").Replace(c.Pattern)) {
+		return nil, sdk.Errorf(sdk.ClassConfig, "openedx: pattern %q must be a path within the folder such as tracking.log* or */tracking.log*", c.Pattern)
+	}
+	if c.Prefix != "auto" {
+		expression, err := regexp.Compile(`\A(?:` + c.Prefix + `)`)
+		if err != nil {
+			return nil, sdk.Errorf(sdk.ClassConfig, "openedx: prefix is not a regular expression (RE2): %w", err)
+		}
+		c.prefix = expression
+	}
+	return &c, nil
+}
