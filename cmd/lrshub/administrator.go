@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/lrshub/lrshub/hub/auth"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/people"
+)
+
+// localHubFile is where a running up says how the command line reaches it.
+const localHubFile = "hub.json"
+
+// localHub is its content.
+type localHub struct {
+	URL   string `json:"url"`
+	Token string `json:"token_file"`
+}
+
+// administratorName is the client that up makes for whoever may read its data folder. It is under the same gate as any other.
+const administratorName = "local administrator"
+
+// administrator gives the local administrator's token, and makes the client on the first start or when the token file is gone.
+func (f *folder) administrator(ctx context.Context, r *rooms) (string, error) {
+	tenants, err := r.db.Tenants(ctx)
+	if err != nil {
+		return "", err
+	}
+	home := tenants[0].ID
+	var created error
+	token, err := f.once("admin.token", func() string {
+		var c auth.Credential
+		created = r.db.Tenant(ctx, home, func(ctx context.Context, tx *database.Tx) error {
+			if _, err := r.clients.Revoke(ctx, tx, "up", administratorName); err != nil && !errors.Is(err, auth.ErrUnknownClient) {
+				return err
+			}
+			c, err = r.clients.Create(ctx, tx, "up", auth.NewClient{Name: administratorName, Scopes: []string{"admin", "all"}, Purpose: people.DefaultPurpose, Expires: time.Time{}})
+			return err
+		})
+		return c.Token()
+	})
+	if created != nil {
+		return "", errors.Join(created, os.Remove(f.file("admin.token")))
+	}
+	return token, err
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lrshub/lrshub/hub/lrs"
+)
+
+// process is one hub process: what serves, what works, or both.
+type process struct {
+	*rooms
+	listener net.Listener
+	serves   bool
+	works    bool
+	ready    func(ctx context.Context) error // when all answers
+}
+
+// errChildDied ends a process whose embedded server gave up.
+var errChildDied = errors.New("an embedded server ended; its log in the data folder says why")
+
+// Timeouts of the server. A response may take long (an export); a request's header may not.
+const (
+	headerTimeout   = 10 * time.Second
+	idleTimeout     = 2 * time.Minute
+	shutdownTimeout = 20 * time.Second
+)
+
+// run runs the process until ctx ends (which is no error) or a part fails. Parts stop in the order: requests, workflows, audit log.
+func (p *process) run(ctx context.Context, died ...<-chan struct{}) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	for _, d := range died {
+		go func() {
+			select {
+			case <-d:
+				stop(errChildDied)
+			case <-ctx.Done():
+			}
+		}()
+	}
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	var behind errgroup.Group
+	if p.works {
+		behind.Go(func() error { return p.sequence(background) })
+		endWork, err := p.work(background)
+		if err != nil {
+			return err
+		}
+		defer endWork()
+	}
+	if p.serves {
+		if err := p.serve(ctx); err != nil {
+			return err
+		}
+	} else if err := p.announce(ctx); err != nil {
+		return err
+	} else {
+		<-ctx.Done()
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, errChildDied) {
+		return cause
+	}
+	return nil
+}
+
+// announce says that the process is ready.
+func (p *process) announce(ctx context.Context) error {
+	if p.ready == nil {
+		return nil
+	}
+	return p.ready(ctx)
+}
+
+// serve answers requests until ctx ends, and then lets those that run finish.
+func (p *process) serve(ctx context.Context) error {
+	handler, err := p.handler()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(p.listener) }()
+	if err := p.announce(ctx); err != nil && ctx.Err() == nil {
+		return errors.Join(err, server.Close())
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		return server.Close()
+	}
+	return nil
+}
+
+// handler puts the faces together.
+func (p *process) handler() (http.Handler, error) {
+	mux := http.NewServeMux()
+	mux.Handle(lrs.Path, lrs.Handler(authenticator{p.rooms}, p.gate, p.ingest, p.disclose))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", p.readiness)
+	return mux, nil
+}
+
+// readiness says whether requests can be answered: whether Postgres answers.
+func (p *process) readiness(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+	defer cancel()
+	if err := p.db.PingContext(ctx); err != nil {
+		http.Error(w, "database: no answer", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/auth"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/ingest"
+	"github.com/lrshub/lrshub/hub/people"
+	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/vault"
+	"github.com/lrshub/lrshub/policies"
+)
+
+// rooms are the hub's rooms, opened on one database.
+type rooms struct {
+	settings   settings
+	db         *database.DB
+	keys       *vault.Keys
+	vault      *vault.Vault
+	dictionary *records.Dictionary
+	gate       *access.Gate
+	clients    *auth.Clients
+	ingest     *ingest.Road
+	disclose   *disclose.Road
+}
+
+// openRooms opens the rooms that every kind of hub process has.
+func openRooms(ctx context.Context, s settings) (*rooms, error) {
+	master, err := s.master()
+	if err != nil {
+		return nil, err
+	}
+	r := &rooms{settings: s}
+	if r.keys, err = vault.OpenKeys(s.KeysDir, master); err != nil {
+		return nil, err
+	}
+	pepper, err := r.keys.Secret("credential-pepper")
+	if err != nil {
+		return nil, err
+	}
+	if r.clients, err = auth.New(pepper, auth.Options{}); err != nil {
+		return nil, err
+	}
+	if r.db, err = database.Open(ctx, s.DatabaseURL); err != nil {
+		return nil, err
+	}
+	r.vault = vault.New(r.keys)
+	r.dictionary = records.NewDictionary(r.db)
+	if r.gate, err = access.New(ctx, r.db, policies.Bundle(), access.Options{}); err != nil {
+		return nil, errors.Join(err, r.db.Close())
+	}
+	r.ingest = ingest.New(r.db, r.vault, r.dictionary, s.PublicURL, time.Now)
+	r.disclose = disclose.New(r.db, r.vault, r.dictionary, r.gate, s.PublicURL, time.Now)
+	if err := r.prepareTenants(ctx); err != nil {
+		return nil, errors.Join(err, r.db.Close())
+	}
+	return r, nil
+}
+
+// prepareTenants gives each tenant what it cannot be without: keys, the default purpose, the default grants. What is there stays.
+func (r *rooms) prepareTenants(ctx context.Context) error {
+	tenants, err := r.db.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		if err := r.prepareTenant(ctx, t.ID); err != nil {
+			return fmt.Errorf("tenant %s: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *rooms) prepareTenant(ctx context.Context, id database.TenantID) error {
+	if _, err := r.keys.Ensure(id); err != nil {
+		return err
+	}
+	return r.db.Tenant(ctx, id, func(ctx context.Context, tx *database.Tx) error {
+		if err := people.SeedDefault(ctx, tx, time.Now()); err != nil {
+			return err
+		}
+		return r.gate.Seed(ctx, tx, time.Now())
+	})
+}
+
+// authenticator is auth over this database, for the faces.
+type authenticator struct{ *rooms }
+
+// Request says who sent a request.
+func (a authenticator) Request(r *http.Request) (access.Caller, error) {
+	key, secret, err := auth.FromRequest(r)
+	if err != nil {
+		return access.Caller{}, fmt.Errorf("%w: %w", auth.ErrUnauthenticated, err)
+	}
+	return a.clients.Authenticate(r.Context(), a.db, key, secret)
+}

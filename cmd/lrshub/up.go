@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/embedded/postgres"
+	"github.com/lrshub/lrshub/hub/embedded/temporal"
+	"github.com/lrshub/lrshub/hub/vault"
+)
+
+// upOptions are the flags of up.
+type upOptions struct {
+	data        string
+	listen      string
+	publicURL   string
+	postgresBin string
+	demo        bool
+	noNamespace bool
+}
+
+func upCommand() *cobra.Command {
+	var o upOptions
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Run a whole hub on this machine: Postgres, Temporal, server and worker in one process tree",
+		Example: `  lrshub up                                 data in ./data, console at http://127.0.0.1:8080/console/
+  lrshub up --demo                          with a small sample connection, already synced
+  lrshub up --data /srv/lrshub --listen 127.0.0.1:9000`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return up(c.Context(), o) },
+	}
+	c.Flags().StringVar(&o.data, "data", "data", "folder that holds everything this hub keeps")
+	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on")
+	c.Flags().StringVar(&o.publicURL, "public-url", "", "URL under which clients reach the hub (default: that of the first start)")
+	c.Flags().StringVar(&o.postgresBin, "postgres-bin", "", "folder of the Postgres binaries (default: PATH, then /usr/lib/postgresql/*/bin)")
+	c.Flags().BoolVar(&o.demo, "demo", false, "add a small sample connection and sync it")
+	c.Flags().BoolVar(&o.noNamespace, "allow-connectors-without-namespace", false, "run connectors where the kernel gives them no network namespace of their own")
+	return c
+}
+
+// dataFormat is the version of the data folder's layout. A folder of a later one is left alone.
+const dataFormat = 1
+
+// folder is the data folder of up. Its top can be passed through (Postgres may run as another user), what is secret cannot be read.
+type folder struct {
+	path string
+	lock *os.File
+}
+
+func openFolder(path string) (*folder, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(path, 0o711); err != nil {
+		return nil, fmt.Errorf("data folder: %w; choose a folder that you may write to with --data", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w; choose a folder that you may write to with --data", err)
+	}
+	f := &folder{path: path, lock: lock}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("data folder %s is in use by another lrshub up: stop that one, or choose another folder with --data", path), lock.Close())
+	}
+	if err := f.checkFormat(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return f, nil
+}
+
+func (f *folder) checkFormat() error {
+	var format int
+	text, err := f.once("format", func() string { return fmt.Sprintln(dataFormat) })
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Sscan(text, &format); err != nil {
+		return fmt.Errorf("%s is not a format number: is this lrshub's data folder?", f.file("format"))
+	}
+	if format > dataFormat {
+		return fmt.Errorf("data folder %s has format %d, this lrshub knows up to %d: run the newer lrshub that made it, or choose another folder with --data", f.path, format, dataFormat)
+	}
+	return nil
+}
+
+func (f *folder) file(name ...string) string {
+	return filepath.Join(append([]string{f.path}, name...)...)
+}
+
+// once reads a small file, and makes it with what fresh gives if it is not there.
+func (f *folder) once(name string, fresh func() string) (string, error) {
+	path := f.file(name)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		text = []byte(fresh())
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("data folder: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	rand.Read(b) // never fails: crypto/rand
+	return hex.EncodeToString(b)
+}
+
+// up runs a whole hub until ctx ends.
+func up(ctx context.Context, o upOptions) error {
+	f, err := openFolder(o.data)
+	if err != nil {
+		return err
+	}
+	defer f.lock.Close()
+	logs, err := os.OpenFile(f.file("lrshub.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	defer logs.Close()
+	slog.SetDefault(slog.New(slog.NewTextHandler(logs, nil)))
+	listener, err := listen(o.listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+
+	pg, err := postgres.Start(ctx, postgres.Options{Dir: f.file("postgres"), BinDir: o.postgresBin, Logger: slog.Default()})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		stop, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := pg.Stop(stop); err != nil {
+			slog.Error("postgres did not stop cleanly", "error", err)
+		}
+	}()
+	s, err := f.prepare(ctx, o, pg, listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	flow, err := temporal.Start(ctx, temporal.Options{PostgresURL: pg.URL("postgres"), Dir: f.file("temporal")})
+	if err != nil {
+		return err
+	}
+	defer flow.Stop()
+	s.Temporal = flow.Address()
+	return f.run(ctx, o, s, listener, pg.Done(), flow.Done())
+}
+
+// listen takes the port before anything is started, so that a port in use costs nobody a minute.
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use by another program: choose another address with --listen", address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; choose another address with --listen", address, err)
+	}
+	return l, nil
+}
+
+// prepare makes the hub's database and gives the settings of this folder.
+func (f *folder) prepare(ctx context.Context, o upOptions, pg *postgres.Server, address string) (settings, error) {
+	var s settings
+	if err := pg.CreateDatabase(ctx, "lrshub"); err != nil {
+		return s, err
+	}
+	s.OwnerURL = pg.URL("lrshub")
+	password, err := f.once("postgres.password", func() string { return randomHex(24) })
+	if err != nil {
+		return s, err
+	}
+	if err := database.Migrate(ctx, s.OwnerURL, database.AppRole{Name: "lrshub", Password: password}); err != nil {
+		return s, err
+	}
+	app, err := url.Parse(s.OwnerURL)
+	if err != nil {
+		return s, err
+	}
+	app.User = url.UserPassword("lrshub", password)
+	s.DatabaseURL = app.String()
+	s.Namespace = temporal.Namespace
+	s.KeysDir, s.AuditDir, s.RunDir = f.file("keys"), f.file("audit"), f.file("run")
+	s.Listen = address
+	s.Connectors.AllowNoNamespace = o.noNamespace
+	s.master = func() (tink.AEAD, error) { return vault.MasterKeyFile(f.file("master.key")) }
+	if s.PublicURL, err = f.once("public-url", func() string {
+		if o.publicURL != "" {
+			return strings.TrimSuffix(o.publicURL, "/")
+		}
+		return "http://" + address
+	}); err != nil {
+		return s, err
+	}
+	if given := strings.TrimSuffix(o.publicURL, "/"); given != "" && given != s.PublicURL {
+		return s, usage("this hub's public URL is %s since its first start; it names the hub's own accounts and cannot change to %s", s.PublicURL, given)
+	}
+	return s, nil
+}
+
+// run runs the parts of the hub on what was started, until ctx ends or one of them fails.
+func (f *folder) run(ctx context.Context, o upOptions, s settings, listener net.Listener, died ...<-chan struct{}) error {
+	r, err := openRooms(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer r.db.Close()
+	token, err := f.administrator(ctx, r)
+	if err != nil {
+		return err
+	}
+	here := "http://" + listener.Addr().String()
+	address, err := json.Marshal(localHub{URL: here, Token: f.file("admin.token")})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(f.file(localHubFile), address, 0o600); err != nil {
+		return err
+	}
+	defer os.Remove(f.file(localHubFile))
+	h := &process{rooms: r, listener: listener, serves: true, works: true}
+	h.ready = func(ctx context.Context) error {
+		if o.demo {
+			if err := addDemo(ctx, here, token, f.file("demo")); err != nil {
+				return err
+			}
+		}
+		fmt.Printf("%s/console/ ready\n", here)
+		return nil
+	}
+	return h.run(ctx, died...)
+}
