@@ -110,12 +110,17 @@ func (c *callback) secret(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", &contract.Error{Class: contract.ClassConfig, Message: fmt.Sprintf("the secret %q cannot be read; set it anew", name), Err: err}
 	}
+	c.conceal(value)
+	return value, nil
+}
+
+// conceal has a text redacted from now on. One of fewer than 4 bytes would make every message unreadable.
+func (c *callback) conceal(value string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(value) >= 4 && !slices.Contains(c.known, value) {
 		c.known = append(c.known, value)
 	}
-	return value, nil
 }
 
 // redact takes the secrets met so far out of a text.

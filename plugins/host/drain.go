@@ -2,6 +2,7 @@ package host
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -46,6 +47,15 @@ func (d *drain) lines(in *bufio.Reader, from io.Closer) {
 			return
 		}
 	}
+}
+
+// Write takes what go-plugin brings of a connector's output: some lines, or a part of one.
+func (d *drain) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		d.printed.Add(1)
+		d.text("connector printed", string(line[:min(len(line), lineBytes)]), nil)
+	}
+	return len(p), nil
 }
 
 // message takes one message of Session.Log.

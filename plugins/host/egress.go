@@ -150,6 +150,7 @@ func (c *callback) sign(ctx context.Context, r *http.Request, pattern contract.H
 			r.Header.Set("Authorization", "Bearer "+value)
 		case contract.AuthBasic:
 			r.SetBasicAuth(auth.Name, value)
+			c.conceal(strings.TrimPrefix(r.Header.Get("Authorization"), "Basic "))
 		case contract.AuthHeader:
 			r.Header.Set(auth.Name, auth.Prefix+value)
 		case contract.AuthQuery:

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -95,6 +96,7 @@ type Host struct {
 	dir     *socketDir
 	spawn   chan func()
 	closed  chan struct{}
+	once    sync.Once
 }
 
 // New makes a Host. Close it when its processes are closed.
@@ -131,9 +133,9 @@ func (h *Host) onThread(start func()) error {
 	}
 }
 
-// Close ends the host, once. Processes that were not closed are killed.
+// Close ends the host. Processes that were not closed are killed.
 func (h *Host) Close() error {
-	close(h.closed)
+	h.once.Do(func() { close(h.closed) })
 	return h.dir.remove()
 }
 

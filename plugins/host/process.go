@@ -92,6 +92,8 @@ func (p *Process) config(dir string) *plugin.ClientConfig {
 		StartTimeout:     p.limits.Start,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
 		Logger:           hclog.NewNullLogger(),
+		SyncStdout:       p.callback.output, // what it prints once it serves
+		SyncStderr:       p.callback.output,
 		// go-plugin raises gRPC's limits to 2 GiB; the contract's hold.
 		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(contract.MaxFrame), grpc.MaxCallSendMsgSize(contract.MaxFrame))},
@@ -150,6 +152,8 @@ func (p *Process) startFailure(err error) error {
 	case p.runner.garbage.Load():
 		return fmt.Errorf("%w: %s printed something else on its standard output before it said hello; "+
 			"a connector prints nothing there (it has Session.Log) and calls sdk.Serve at once", ErrHandshake, p.name)
+	case p.runner.misled.Load():
+		return fmt.Errorf("%w: %s asks the hub to connect to another place than its own socket", ErrHandshake, p.name)
 	case strings.Contains(err.Error(), "timeout"):
 		return fmt.Errorf("%w: %s did not say hello within %s", ErrTimeout, p.name, p.limits.Start)
 	case strings.Contains(err.Error(), "incompatible API version"):
@@ -159,6 +163,14 @@ func (p *Process) startFailure(err error) error {
 		return fmt.Errorf("%w: %s ended before it said hello (%s); is it a connector for this machine?", ErrDied, p.name, state)
 	}
 	return fmt.Errorf("%w: %s", ErrHandshake, p.name)
+}
+
+// PID is the process's id, for operators and tests.
+func (p *Process) PID() int {
+	if p.runner.ID() == "" {
+		return 0
+	}
+	return p.runner.cmd.Process.Pid
 }
 
 // Close ends the process: kindly at first, by force after two seconds.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -26,6 +25,7 @@ type runner struct {
 
 	greeting *io.PipeReader // the first line of stdout, for go-plugin
 	garbage  atomic.Bool    // the first line was no handshake
+	misled   atomic.Bool    // the handshake named another place than the child's own socket
 	output   *drain         // what it prints besides
 	started  chan struct{}
 	doomed   atomic.Bool // killed before it started
@@ -136,7 +136,8 @@ func (r *runner) HostToPlugin(network, address string) (string, string, error) {
 // PluginToHost refuses any address but a socket in the child's own folder: the hub must not be made to dial elsewhere.
 func (r *runner) PluginToHost(network, address string) (string, string, error) {
 	if network != "unix" || filepath.Dir(filepath.Clean(address)) != filepath.Clean(r.dir) {
-		return "", "", fmt.Errorf("%w: it asks the hub to connect to another place than its own socket", ErrHandshake)
+		r.misled.Store(true)
+		return "", "", errors.New("not the child's own socket")
 	}
 	return network, address, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
@@ -22,6 +23,7 @@ func Serve(c Connector) {
 	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  wire.Handshake,
+		Logger:           hclog.NewNullLogger(), // go-plugin's own words would only stand among the author's
 		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.Name: &served{connector: c}}},
 		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(options, grpc.MaxRecvMsgSize(contract.MaxFrame))...)
