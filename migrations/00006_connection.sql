@@ -23,7 +23,7 @@ CREATE TABLE connection_mapping (
     connection_id uuid NOT NULL,
     version       integer NOT NULL,
     document      text NOT NULL,        -- YAML as given
-    fields        jsonb NOT NULL,       -- stream -> fields that it names
+    streams       jsonb NOT NULL,       -- in the order of reading: name, fields that the mapping names, streams that it looks up
     created_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, connection_id, version)
 );

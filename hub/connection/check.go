@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,11 +25,11 @@ func UnknownConnector(name string, known []string) error {
 type Checked struct {
 	spec     Spec
 	schedule time.Duration
-	fields   map[string][]string
+	streams  []MappedStream
 }
 
-// Fields gives the fields, by stream, that the mapping names.
-func (c Checked) Fields() map[string][]string { return c.fields }
+// Streams gives the streams that the mapping reads, in the order of reading.
+func (c Checked) Streams() []MappedStream { return c.streams }
 
 // Check holds a specification against what its connector says of itself (asked with this configuration, since its streams may depend on
 // it): the configuration against the connector's schema, the mapping against its streams. The error joins all that is wrong, each a
@@ -50,30 +51,58 @@ func Check(spec Spec, d contract.Description) (Checked, error) {
 		wrong = append(wrong, spec.wrong("checksum", "must be a SHA-256 in hex, 64 digits (see: sha256sum FILE)"))
 	}
 	wrong = append(wrong, checkConfig(spec, d.ConfigSchema)...)
-	if c.fields, err = checkMapping(spec, d.Streams); err != nil {
+	if c.streams, err = checkMapping(spec, d.Streams); err != nil {
 		wrong = append(wrong, err)
 	}
 	return c, errors.Join(wrong...)
 }
 
 // checkMapping loads the mapping and lists the fields that it names.
-func checkMapping(spec Spec, streams []contract.Stream) (map[string][]string, error) {
+func checkMapping(spec Spec, streams []contract.Stream) ([]MappedStream, error) {
 	if spec.Mapping == "" {
 		return nil, spec.wrong("mapping", "is missing: name a mapping file, or write the mapping below it")
 	}
-	m, err := mapping.Load([]byte(spec.Mapping), streams)
+	m, err := LoadMapping(spec.Mapping, spec.Params, streams)
+	if err != nil {
+		return nil, moveLines(err, spec.MappingLine)
+	}
+	var list []MappedStream
+	for _, name := range m.Streams() {
+		s := MappedStream{Name: name, Fields: m.Fields(name)}
+		for _, l := range m.Lookups(name) {
+			if !slices.Contains(s.Lookups, l.Stream) {
+				s.Lookups = append(s.Lookups, l.Stream)
+			}
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// LoadMapping loads a connection's mapping with its parameters (a JSON object, or nothing) for the streams that its connector describes.
+func LoadMapping(document string, params json.RawMessage, streams []contract.Stream) (*mapping.Mapping, error) {
+	var given map[string]any
+	if len(params) > 0 {
+		if err := decodeNumbers(params, &given); err != nil {
+			return nil, fmt.Errorf("connection: the mapping's parameters are not a JSON object")
+		}
+	}
+	return mapping.Load([]byte(document), streams, mapping.WithParams(given))
+}
+
+// moveLines makes the lines of a mapping's complaints those of the file that the mapping stands in.
+func moveLines(err error, above int) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, each := range joined.Unwrap() {
+			_ = moveLines(each, above) // changed in place
+		}
+		return err
+	}
 	var complaint *mapping.Error
 	if errors.As(err, &complaint) && complaint.Line > 0 {
-		complaint.Line += spec.MappingLine
+		complaint.Line += above
 	}
-	if err != nil {
-		return nil, err
-	}
-	fields := map[string][]string{}
-	for _, stream := range m.Streams() {
-		fields[stream] = m.Fields(stream)
-	}
-	return fields, nil
+	return err
 }
 
 // SplitSecrets parts a configuration into what a connector's process may see and the secrets, by property path ("auth.token"), that its schema marks

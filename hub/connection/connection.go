@@ -84,8 +84,11 @@ func Add(ctx context.Context, tx *database.Tx, t *vault.Tenant, act Act, name st
 		ID: uuid.New(), Name: name, Connector: spec.spec.Connector, Checksum: spec.spec.Checksum, Purpose: spec.spec.Purpose,
 		Schedule: spec.schedule, State: Active, Mapping: 1, CreatedAt: act.Now,
 	}
-	var err error
-	if c.sealed, err = t.Seal(configContext(c.ID), spec.spec.Config); err != nil {
+	settings, err := json.Marshal(Settings{Config: spec.spec.Config, Params: spec.spec.Params})
+	if err != nil {
+		return Connection{}, fmt.Errorf("connection: configuration: %w", err)
+	}
+	if c.sealed, err = t.Seal(configContext(c.ID), settings); err != nil {
 		return Connection{}, fmt.Errorf("connection: seal configuration: %w", err)
 	}
 	_, err = tx.ExecContext(ctx, `
@@ -113,13 +116,23 @@ func record(ctx context.Context, tx *database.Tx, act Act, kind string, c Connec
 
 func configContext(id uuid.UUID) string { return "connection-config|" + id.String() }
 
-// Config gives the configuration as it was given, JSON, secrets included. SplitSecrets parts them.
-func (c Connection) Config(t *vault.Tenant) (json.RawMessage, error) {
-	config, err := t.Open(configContext(c.ID), c.sealed)
+// Settings is what a connection is configured with. SplitSecrets parts the secrets from Config.
+type Settings struct {
+	Config json.RawMessage `json:"config"`           // for the connector, as given, secrets included
+	Params json.RawMessage `json:"params,omitempty"` // for the mapping
+}
+
+// Settings opens the configuration.
+func (c Connection) Settings(t *vault.Tenant) (Settings, error) {
+	var s Settings
+	text, err := t.Open(configContext(c.ID), c.sealed)
 	if err != nil {
-		return nil, fmt.Errorf("connection: configuration of %s: %w", c.Name, err)
+		return s, fmt.Errorf("connection: configuration of %s: %w", c.Name, err)
 	}
-	return config, nil
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, fmt.Errorf("connection: configuration of %s: it is not what was sealed", c.Name)
+	}
+	return s, nil
 }
 
 const columns = `id, name, connector, checksum, config, purpose, schedule, state, mapping, created_at`

@@ -78,10 +78,10 @@ const secretConfig = `{"folder":"/data/one","token":"s3cret-t0ken"}`
 
 func checked() Checked {
 	return Checked{
-		spec: Spec{Connector: "csv", Purpose: people.DefaultPurpose, Config: json.RawMessage(secretConfig), Mapping: "mapping: one\n",
+		spec: Spec{Connector: "csv", Purpose: people.DefaultPurpose, Config: json.RawMessage(secretConfig), Mapping: "mapping: one\n", Params: json.RawMessage(`{"home":"https://lms"}`),
 			Lines: map[string]int{"purpose": 3}},
 		schedule: 15 * time.Minute,
-		fields:   map[string][]string{"results": {"score"}},
+		streams:  []MappedStream{{Name: "results", Fields: []string{"score"}}},
 	}
 }
 
@@ -108,11 +108,11 @@ func TestConnectionLives(t *testing.T) {
 			if c.ID != one.ID || c.Schedule != 15*time.Minute || c.State != Active || c.Mapping != 1 || !c.CreatedAt.Equal(now) {
 				t.Errorf("Get(%s) = %+v", by, c)
 			}
-			config, err := c.Config(w.keys(databasetest.Default))
-			if err != nil || string(config) != secretConfig {
-				t.Errorf("Config = %s, %v", config, err)
+			settings, err := c.Settings(w.keys(databasetest.Default))
+			if err != nil || string(settings.Config) != secretConfig || string(settings.Params) != `{"home":"https://lms"}` {
+				t.Errorf("Settings = %s, %v", settings, err)
 			}
-			if _, err := c.Config(w.keys(databasetest.Other)); !errors.Is(err, vault.ErrSealed) {
+			if _, err := c.Settings(w.keys(databasetest.Other)); !errors.Is(err, vault.ErrSealed) {
 				t.Errorf("another tenant's key opens the configuration: %v", err)
 			}
 		}
@@ -187,7 +187,8 @@ func TestApplyMapping(t *testing.T) {
 	w := newWorld(t)
 	c := w.add(databasetest.Default, "results")
 	next := checked()
-	next.spec.Mapping, next.fields = "mapping: two\n", map[string][]string{"results": {"score", "date"}, "course": {"title"}}
+	next.spec.Mapping, next.streams = "mapping: two\n", []MappedStream{
+		{Name: "course", Fields: []string{"title"}}, {Name: "results", Fields: []string{"score", "date"}, Lookups: []string{"course"}}}
 	for _, round := range []struct{ stream, field string }{{"results", "date"}, {"", ""}} {
 		w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
 			version, unread, err := ApplyMapping(ctx, tx, act, c.ID, next)
@@ -208,11 +209,11 @@ func TestApplyMapping(t *testing.T) {
 	}
 	w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
 		force, err := GetMapping(ctx, tx, c.ID, 0)
-		if err != nil || force.Version != 2 || force.Document != "mapping: two\n" {
+		if err != nil || force.Version != 2 || force.Document != "mapping: two\n" || force.Streams[1].Lookups[0] != "course" {
 			t.Errorf("in force: %+v, %v", force, err)
 		}
 		old, err := GetMapping(ctx, tx, c.ID, 1)
-		if err != nil || old.Document != "mapping: one\n" || len(old.Fields["results"]) != 1 {
+		if err != nil || old.Document != "mapping: one\n" || len(old.Streams) != 1 {
 			t.Errorf("version 1: %+v, %v", old, err)
 		}
 		if _, err := GetMapping(ctx, tx, c.ID, 3); !errors.Is(err, ErrUnknownMapping) {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,6 +42,7 @@ type Spec struct {
 	Checksum  string          `json:"checksum,omitempty"` // SHA-256, hex, of a third-party connector's binary
 	Config    json.RawMessage `json:"config"`             // an object; the connector's schema says what is in it
 	Mapping   string          `json:"mapping"`            // the document
+	Params    json.RawMessage `json:"params,omitempty"`   // an object: parameters of the mapping
 	Purpose   string          `json:"purpose"`
 	Schedule  string          `json:"schedule,omitempty"` // "15m"; "" or "manual": on demand
 
@@ -75,9 +78,11 @@ const maxFile = 4 << 20
 //	config:                          # what the connector's schema says
 //	  folder: /data/tables
 //	mapping: registrations.yaml      # a file beside this one, or the document itself, indented
+//	params:                          # parameters of the mapping
+//	  home: https://lms.example
 //
-// set replaces or adds values of config, by dotted path ("folder", "files.0.name"). A value that replaces a number or a truth value of the file
-// must be one; any other is text. Unknown keys, repeated keys, anchors and more than one document are refused. The error is a *FileError.
+// set replaces or adds values of config, by dotted path ("folder", "files.0.name"), and of params ("params.home"). A value that replaces a
+// number or a truth value of the file must be one; any other is text. Unknown keys, repeated keys, anchors and more than one document are refused. The error is a *FileError.
 func ParseFile(document []byte, set map[string]string) (Spec, error) {
 	if len(document) > maxFile {
 		return Spec{}, &FileError{Problem: fmt.Sprintf("the file has %d bytes; the limit is %d", len(document), maxFile)}
@@ -86,34 +91,51 @@ func ParseFile(document []byte, set map[string]string) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
-	s := Spec{Config: json.RawMessage("{}"), Lines: map[string]int{}}
-	config := &yaml.Node{Kind: yaml.MappingNode, Line: 0}
+	s := Spec{Lines: map[string]int{}}
+	trees := map[string]*yaml.Node{"config": {Kind: yaml.MappingNode}, "params": {Kind: yaml.MappingNode}}
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		s.Lines[key.Value] = key.Line
-		if key.Value == "config" {
-			config = value
+		if _, tree := trees[key.Value]; !tree {
+			if err := s.setKey(key.Value, value, document); err != nil {
+				return Spec{}, err
+			}
+		} else if !isNull(value) {
+			trees[key.Value] = value
+		}
+	}
+	if s.Config, err = s.tree("config", trees["config"], set); err != nil {
+		return Spec{}, err
+	}
+	if s.Params, err = s.tree("params", trees["params"], set); err != nil {
+		return Spec{}, err
+	}
+	return s, nil
+}
+
+// tree turns config or params into JSON.
+func (s *Spec) tree(name string, n *yaml.Node, set map[string]string) (json.RawMessage, error) {
+	if n.Kind != yaml.MappingNode {
+		return nil, s.wrong(name, "must be a list of keys with values, indented below it")
+	}
+	for _, path := range slices.Sorted(maps.Keys(set)) {
+		below, param := strings.CutPrefix(path, "params.")
+		if param != (name == "params") {
 			continue
 		}
-		if err := s.setKey(key.Value, value, document); err != nil {
-			return Spec{}, err
+		if err := setPath(n, path, strings.Split(below, "."), set[path]); err != nil {
+			return nil, err
 		}
 	}
-	if isNull(config) {
-		config = &yaml.Node{Kind: yaml.MappingNode, Line: config.Line}
-	}
-	if config.Kind != yaml.MappingNode {
-		return Spec{}, s.wrong("config", "must be a list of keys with values, indented below it")
-	}
-	if err := applySet(config, set); err != nil {
-		return Spec{}, err
-	}
-	value, err := s.value(config, "config")
+	line := s.Lines[name]
+	value, err := s.value(n, name)
 	if err != nil {
-		return Spec{}, err
+		return nil, err
 	}
-	s.Config, err = json.Marshal(value)
-	return s, err
+	if line > 0 {
+		s.Lines[name] = line // of the key, not of what stands below
+	}
+	return json.Marshal(value)
 }
 
 // parseYAML reads one document whose top is a mapping.
@@ -181,7 +203,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-var fileKeys = []string{"connector", "purpose", "schedule", "checksum", "config", "mapping"}
+var fileKeys = []string{"connector", "purpose", "schedule", "checksum", "config", "mapping", "params"}
 
 func (s *Spec) setKey(key string, value *yaml.Node, document []byte) error {
 	if key == "mapping" {

@@ -26,11 +26,11 @@ mapping:
   streams:
     results:
       subject: "a: b"
-
+params: {home: "https://lms.example", pass: 40}
 `
 
 func TestParseFile(t *testing.T) {
-	s, err := ParseFile([]byte(wholeFile), map[string]string{"folder": "/other", "files.0.rows": "7", "auth.token": "42"})
+	s, err := ParseFile([]byte(wholeFile), map[string]string{"folder": "/other", "files.0.rows": "7", "auth.token": "42", "params.pass": "50"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +41,9 @@ func TestParseFile(t *testing.T) {
 		`{"big":9007199254740993,"name":"course","none":null,"ratio":0.5,"since":"2014-02-01","strict":true}],"folder":"/other"}`
 	if diff := cmp.Diff(want, string(s.Config)); diff != "" {
 		t.Error(diff)
+	}
+	if want := `{"home":"https://lms.example","pass":50}`; string(s.Params) != want {
+		t.Errorf("params: %s, want %s", s.Params, want)
 	}
 	mapping := "name: results\nstreams:\n  results:\n    subject: \"a: b\"\n"
 	if diff := cmp.Diff(mapping, s.Mapping); diff != "" {
@@ -165,7 +168,7 @@ func TestCheckConfigNamesKeyAndLine(t *testing.T) {
 			t.Errorf("%q: %v", c.config, list)
 			continue
 		}
-		if wrong.Key != c.key || wrong.Line != c.line && c.key != "config" || !strings.Contains(wrong.Problem, c.says) || strings.Contains(wrong.Error(), "s3cret") {
+		if wrong.Key != c.key || wrong.Line != c.line || !strings.Contains(wrong.Problem, c.says) || strings.Contains(wrong.Error(), "s3cret") {
 			t.Errorf("%q: %v; want line %d, key %q, %q", c.config, wrong, c.line, c.key, c.says)
 		}
 	}
@@ -200,5 +203,61 @@ func TestCheckSaysAllThatIsWrong(t *testing.T) {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("the error lacks %q:\n%v", says, err)
 		}
+	}
+}
+
+const mappedFile = `connector: csv
+purpose: learning-records
+schedule: 15m
+config: {folder: /d}
+params: {home: "https://school.example"}
+mapping:
+  name: school
+  version: 1
+  params:
+    home: {type: string}
+  streams:
+    pupil: {}
+    mark:
+      lookups:
+        pupil: {stream: pupil, "on": {id: "record.pupil"}}
+      subject:
+        account: {homePage: "${params.home}", name: "${pupil.name}"}
+      statements:
+        - name: marked
+          statement:
+            verb: {id: "http://adlnet.gov/expapi/verbs/scored"}
+            object: {id: "https://school.example/exam"}
+            result: {score: {raw: "${record.mark}"}}
+`
+
+var school = contract.Description{Name: "csv", ConfigSchema: schema, Streams: []contract.Stream{
+	{Name: "mark", Key: []string{"id"}, Fields: []contract.Field{{Name: "id", Type: contract.Int}, {Name: "pupil", Type: contract.Int},
+		{Name: "mark", Type: contract.Double}, {Name: "room", Type: contract.String}}},
+	{Name: "pupil", Key: []string{"id"}, Fields: []contract.Field{{Name: "id", Type: contract.Int}, {Name: "name", Type: contract.String}}},
+}}
+
+func TestCheckLoadsTheMapping(t *testing.T) {
+	spec, err := ParseFile([]byte(mappedFile), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := Check(spec, school)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []MappedStream{{Name: "pupil", Fields: []string{"name"}}, {Name: "mark", Fields: []string{"mark", "pupil"}, Lookups: []string{"pupil"}}}
+	if diff := cmp.Diff(want, good.Streams()); diff != "" {
+		t.Error(diff)
+	}
+	wrong, err := ParseFile([]byte(strings.Replace(mappedFile, "record.mark", "record.makr", 1)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = Check(wrong, school); err == nil || !strings.Contains(err.Error(), "line 23") || !strings.Contains(err.Error(), "makr") {
+		t.Errorf("a misspelt field in line 23 of the file: %v", err)
+	}
+	if _, err = Check(Spec{Connector: "csv", Purpose: "p", Config: []byte(`{"folder":"/d"}`), Mapping: spec.Mapping}, school); err == nil || !strings.Contains(err.Error(), "params.home") {
+		t.Errorf("a parameter that is not set: %v", err)
 	}
 }

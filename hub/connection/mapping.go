@@ -21,19 +21,26 @@ var ErrUnknownMapping = errors.New("connection: no such mapping version")
 
 // MappingVersion is one version of a connection's mapping.
 type MappingVersion struct {
-	Version   int                 `json:"version"`
-	Document  string              `json:"document"` // YAML
-	Fields    map[string][]string `json:"fields"`   // stream -> paths that it names; records are kept pruned to them
-	CreatedAt time.Time           `json:"created_at"`
+	Version   int            `json:"version"`
+	Document  string         `json:"document"` // YAML
+	Streams   []MappedStream `json:"streams"`  // in the order of reading
+	CreatedAt time.Time      `json:"created_at"`
+}
+
+// MappedStream is a stream that a mapping reads.
+type MappedStream struct {
+	Name    string   `json:"name"`
+	Fields  []string `json:"fields"`            // paths that the mapping names; records are kept pruned to them
+	Lookups []string `json:"lookups,omitempty"` // streams that its records look up; they are read before
 }
 
 func insertMapping(ctx context.Context, tx *database.Tx, connection uuid.UUID, version int, spec Checked, now time.Time) error {
-	fields, err := json.Marshal(spec.fields)
+	streams, err := json.Marshal(spec.streams)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO connection_mapping (tenant_id, connection_id, version, document, fields, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		tx.Tenant, connection, version, spec.spec.Mapping, database.JSON(fields), now)
+	_, err = tx.ExecContext(ctx, `INSERT INTO connection_mapping (tenant_id, connection_id, version, document, streams, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		tx.Tenant, connection, version, spec.spec.Mapping, database.JSON(streams), now)
 	if err != nil {
 		return fmt.Errorf("connection: add mapping version: %w", err)
 	}
@@ -43,19 +50,19 @@ func insertMapping(ctx context.Context, tx *database.Tx, connection uuid.UUID, v
 // GetMapping gives a version of a connection's mapping, or ErrUnknownMapping; version 0 is the one in force.
 func GetMapping(ctx context.Context, tx *database.Tx, connection uuid.UUID, version int) (MappingVersion, error) {
 	var m MappingVersion
-	var fields []byte
+	var streams []byte
 	err := tx.QueryRowContext(ctx, `
-SELECT m.version, m.document, m.fields, m.created_at FROM connection_mapping m JOIN connection c ON c.tenant_id = m.tenant_id AND c.id = m.connection_id
+SELECT m.version, m.document, m.streams, m.created_at FROM connection_mapping m JOIN connection c ON c.tenant_id = m.tenant_id AND c.id = m.connection_id
 WHERE m.tenant_id = $1 AND m.connection_id = $2 AND m.version = CASE $3::integer WHEN 0 THEN c.mapping ELSE $3 END`,
-		tx.Tenant, connection, version).Scan(&m.Version, &m.Document, &fields, &m.CreatedAt)
+		tx.Tenant, connection, version).Scan(&m.Version, &m.Document, &streams, &m.CreatedAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return m, fmt.Errorf("%w: %d", ErrUnknownMapping, version)
 	}
 	if err != nil {
 		return m, fmt.Errorf("connection: read mapping: %w", err)
 	}
-	if err := json.Unmarshal(fields, &m.Fields); err != nil {
-		return m, fmt.Errorf("connection: fields of mapping version %d: %w", m.Version, err)
+	if err := json.Unmarshal(streams, &m.Streams); err != nil {
+		return m, fmt.Errorf("connection: streams of mapping version %d: %w", m.Version, err)
 	}
 	return m, nil
 }
@@ -87,16 +94,20 @@ func ApplyMapping(ctx context.Context, tx *database.Tx, act Act, connection uuid
 		return 0, nil, fmt.Errorf("connection: apply mapping: %w", err)
 	}
 	digest := sha256.Sum256([]byte(spec.spec.Mapping))
-	return c.Mapping, NewFields(old.Fields, spec.fields), record(ctx, tx, act, audit.MappingApplied, c, map[string]any{"digest": digest[:]})
+	return c.Mapping, NewFields(old.Streams, spec.streams), record(ctx, tx, act, audit.MappingApplied, c, map[string]any{"digest": digest[:]})
 }
 
 // NewFields gives the fields, by stream, that after names and before does not.
-func NewFields(before, after map[string][]string) map[string][]string {
+func NewFields(before, after []MappedStream) map[string][]string {
+	known := map[string][]string{}
+	for _, s := range before {
+		known[s.Name] = s.Fields
+	}
 	added := map[string][]string{}
-	for stream, fields := range after {
-		for _, f := range fields {
-			if !slices.Contains(before[stream], f) {
-				added[stream] = append(added[stream], f)
+	for _, s := range after {
+		for _, f := range s.Fields {
+			if !slices.Contains(known[s.Name], f) {
+				added[s.Name] = append(added[s.Name], f)
 			}
 		}
 	}

@@ -2,28 +2,12 @@ package connection
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// applySet changes the configuration's tree: set replaces or adds values by dotted path.
-func applySet(config *yaml.Node, set map[string]string) error {
-	paths := make([]string, 0, len(set))
-	for path := range set {
-		paths = append(paths, path)
-	}
-	slices.Sort(paths)
-	for _, path := range paths {
-		if err := setPath(config, path, strings.Split(path, "."), set[path]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
+// setPath replaces or adds one value of a tree; path is the whole, for messages, and parts what is left of it.
 func setPath(n *yaml.Node, path string, parts []string, value string) error {
 	if parts[0] == "" {
 		return &FileError{Key: "--set " + path, Problem: "a part of the path is empty: write --set key=value, or --set key.below=value"}
