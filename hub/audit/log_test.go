@@ -78,19 +78,26 @@ func event(n int) Event {
 
 func subject(n int) uuid.UUID { return uuid.NewSHA1(uuid.NameSpaceOID, []byte{byte(n % 50)}) }
 
-// record writes n events, each in a transaction of its own, and returns their ids.
+// record writes n events, up to 20 in a transaction, and returns their ids.
 func (l *testLog) record(tenant database.TenantID, n int) (ids []uuid.UUID) {
 	l.t.Helper()
-	for i := range n {
-		l.now = l.now.Add(1234567 * time.Nanosecond)
-		e := event(i)
-		id, err := NewID(l.now)
+	for first := 0; first < n; first += 20 {
+		err := l.db.Tenant(l.t.Context(), tenant, func(ctx context.Context, tx *database.Tx) error {
+			for i := first; i < min(first+20, n); i++ {
+				l.now = l.now.Add(1234567 * time.Nanosecond)
+				e := event(i)
+				var err error
+				if e.ID, err = NewID(l.now); err != nil {
+					return err
+				}
+				ids = append(ids, e.ID)
+				if err := Record(ctx, tx, l.now, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 		if err != nil {
-			l.t.Fatal(err)
-		}
-		e.ID = id
-		ids = append(ids, id)
-		if err := l.db.Tenant(l.t.Context(), tenant, func(ctx context.Context, tx *database.Tx) error { return Record(ctx, tx, l.now, e) }); err != nil {
 			l.t.Fatal(err)
 		}
 	}
