@@ -1,0 +1,68 @@
+// Package api is the management API: /api/v1/, with its description at /api/openapi.json. Everything that changes or reads a hub goes
+// through it, the command line and the console included, and is authorised and audited alike.
+//
+// Start with Handler. One file a resource; each operation authenticates, asks the gate (operation.go) and calls a room. Problems are RFC 9457
+// (problem.go).
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/audit"
+	"github.com/lrshub/lrshub/hub/auth"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/vault"
+)
+
+// Path is where the face is mounted.
+const Path = "/api/"
+
+// Rooms are what the API is a face of.
+type Rooms struct {
+	DB       *database.DB
+	Vault    *vault.Vault
+	Gate     *access.Gate
+	Clients  *auth.Clients
+	Disclose *disclose.Road
+	Signer   *audit.Signer
+	Anchor   *audit.Anchor
+	Now      func() time.Time
+	Version  string
+	// PrepareTenant gives a new tenant its keys, purpose and grants.
+	PrepareTenant func(ctx context.Context, id database.TenantID) error
+}
+
+type face struct {
+	Rooms
+	api huma.API
+}
+
+// Handler serves every path under Path.
+func Handler(rooms Rooms) http.Handler {
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("lrshub", rooms.Version)
+	config.OpenAPIPath = "/api/openapi"
+	config.DocsPath = ""
+	config.SchemasPath = "/api/schemas"
+	config.CreateHooks = nil // no $schema members in answers
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "lrshub_KEY_SECRET, as lrshub client create prints it"},
+		"basic": {Type: "http", Scheme: "basic", Description: "key and secret of a client"},
+	}
+	config.Security = []map[string][]string{{"token": {}}, {"basic": {}}}
+	f := &face{Rooms: rooms, api: humago.New(mux, config)}
+	f.api.UseMiddleware(f.authenticate)
+	f.clients()
+	f.purposes()
+	f.tenants()
+	f.statements()
+	f.auditLog()
+	return mux
+}

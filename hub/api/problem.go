@@ -1,0 +1,94 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/audit"
+	"github.com/lrshub/lrshub/hub/auth"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/people"
+	"github.com/lrshub/lrshub/hub/records"
+)
+
+// Problem is a problem of RFC 9457. Detail says what, where and what to do.
+type Problem struct {
+	Status int    `json:"status"`
+	Title  string `json:"title"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Error is the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus is for huma.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType is for huma.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+func problem(status int, detail string) *Problem {
+	return &Problem{Status: status, Title: http.StatusText(status), Detail: detail}
+}
+
+func (p *Problem) write(ctx huma.Context) {
+	ctx.SetHeader("Content-Type", "application/problem+json")
+	ctx.SetStatus(p.Status)
+	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p)
+}
+
+// kinds are the rooms' errors and what they are in HTTP. The first that fits holds.
+var kinds = []struct {
+	err    error
+	status int
+}{
+	{access.ErrUndecided, http.StatusServiceUnavailable},
+	{database.ErrUnavailable, http.StatusServiceUnavailable},
+	{auth.ErrUnauthenticated, http.StatusUnauthorized},
+	{access.ErrDenied, http.StatusForbidden},
+	{disclose.ErrRefused, http.StatusForbidden},
+	{auth.ErrUnknownClient, http.StatusNotFound},
+	{records.ErrNotFound, http.StatusNotFound},
+	{people.ErrPurposeExists, http.StatusConflict},
+	{auth.ErrClientExists, http.StatusConflict},
+	{errTenantExists, http.StatusConflict},
+	{errUnknownTenant, http.StatusNotFound},
+	{audit.ErrUnknownEvent, http.StatusNotFound},
+	{people.ErrUnknownPurpose, http.StatusUnprocessableEntity},
+	{people.ErrInvalidPurpose, http.StatusUnprocessableEntity},
+	{auth.ErrInvalidClient, http.StatusUnprocessableEntity},
+	{errInvalid, http.StatusUnprocessableEntity},
+}
+
+// errInvalid is wrapped by what is wrong with a request and known to no room.
+var errInvalid = errors.New("not valid")
+
+// problemOf words a room's error. What is nobody's fault but ours is logged, and told without detail.
+func problemOf(err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			return problem(k.status, err.Error())
+		}
+	}
+	slog.Error("management request failed", "error", err)
+	return problem(http.StatusInternalServerError, "the hub failed; its log says why")
+}
+
+func init() {
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		for _, err := range errs {
+			message += "; " + err.Error()
+		}
+		return problem(status, message)
+	}
+}

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/disclose"
+)
+
+type exportQuery struct {
+	Verb         string    `query:"verb" doc:"IRI"`
+	Activity     string    `query:"activity" doc:"IRI of the object"`
+	Since        time.Time `query:"since" doc:"stored after"`
+	Until        time.Time `query:"until" doc:"stored at or before"`
+	Limit        int       `query:"limit" minimum:"0" doc:"at most so many; 0: all"`
+	WithVoidings bool      `query:"with-voidings" doc:"voiding statements too; without them an export is what now holds"`
+}
+
+// exportTrailer tells, after the last statement, that the export is whole.
+const exportTrailer = "Lrshub-Statements"
+
+func (f *face) statements() {
+	huma.Register(f.api, huma.Operation{
+		OperationID: "statements-export", Method: http.MethodGet, Path: "/api/v1/statements/export", Tags: []string{"statements"},
+		Summary: "Stream statements as NDJSON, oldest first; the trailer Lrshub-Statements counts them and is absent if the export broke off",
+	}, func(ctx context.Context, in *exportQuery) (*huma.StreamResponse, error) {
+		caller := ctx.Value(callerKey{}).(access.Caller)
+		q := disclose.Query{Verb: in.Verb, Activity: in.Activity, Since: in.Since, Until: in.Until, Limit: in.Limit, EffectiveOnly: !in.WithVoidings}
+		return &huma.StreamResponse{Body: func(out huma.Context) { f.export(out, caller, q) }}, nil
+	})
+}
+
+// export streams. Until the first statement goes out a failure is a problem; after it, the connection breaks off, so that nobody takes a part for the whole.
+func (f *face) export(out huma.Context, caller access.Caller, q disclose.Query) {
+	w := bufio.NewWriterSize(out.BodyWriter(), 64<<10)
+	begun := false
+	begin := func() {
+		if !begun {
+			begun = true
+			out.SetHeader("Content-Type", "application/x-ndjson")
+			out.SetHeader("Trailer", exportTrailer)
+			out.SetStatus(http.StatusOK)
+		}
+	}
+	count, err := f.Disclose.Export(out.Context(), caller, q, func(statement []byte) error {
+		begin()
+		if _, err := w.Write(statement); err != nil {
+			return err
+		}
+		return w.WriteByte('\n')
+	})
+	if err == nil {
+		begin()
+		err = w.Flush()
+	}
+	switch {
+	case err != nil && !begun:
+		problemOf(err).write(out)
+	case err != nil:
+		panic(http.ErrAbortHandler)
+	default:
+		out.SetHeader(exportTrailer, itoa(count))
+	}
+}
