@@ -2,7 +2,7 @@
 #
 # include is partially evaluated: input.statement.<column> is unknown and becomes SQL, so a condition
 # on it may only be ==, !=, <, <=, >, >=, `in` (a known set), startswith, endswith, contains, or `not`
-# of one of these. A column without a value is undefined. Everything else in input is known:
+# of one of these. A column without a value is null, and null is less than all else. The rest of input is known:
 #
 #   input.action, input.resource
 #   input.caller.client      id of the credential

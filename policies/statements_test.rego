@@ -102,7 +102,10 @@ test_unknown_purpose_sees_nothing if {
 	not statements.include with input as unknown with data.lrshub.further_use as {"curiosity": ["curiosity"]}
 }
 
-test_row_without_purpose_is_closed if not statements.include with input as request(["all"], {"authority": "a1"})
+test_row_without_purpose_is_closed if {
+	not statements.include with input as request(["all"], {"authority": "a1"})
+	not statements.include with input as request(["all"], {"authority": "a1", "purpose": null})
+}
 
 test_other_requests_are_not_ours if {
 	every patch in [{"path": "/action", "value": "write"}, {"path": "/resource", "value": "audit"}] {

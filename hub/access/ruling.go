@@ -104,7 +104,7 @@ func (r *rules) filter(ctx context.Context, input map[string]any) (query.Node, m
 	if made.Query == nil {
 		return nil, nil, fmt.Errorf("%w: the policy shows this caller no rows", ErrDenied)
 	}
-	node, err := query.FromUCAST(made.Query, table)
+	node, err := query.FromUCAST(made.Query, table, query.Statements)
 	if err != nil {
 		return nil, nil, fmt.Errorf("row rule: %w", err)
 	}

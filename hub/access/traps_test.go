@@ -129,20 +129,37 @@ func TestTrapBigNumbersAreRounded(t *testing.T) {
 	}
 }
 
-// TestTrapMissingValues: `not ... == true` holds for a row without the value, in Rego; plain SQL drops the row.
+// TestTrapMissingValues: `not ... == true` holds for a row without the value in Rego; plain SQL drops the row. And
+// for `not ... < 5` Rego itself knows two answers, by whether the column is null or left out: it is null.
 func TestTrapMissingValues(t *testing.T) {
-	said, err := rule(t, `include if { some_scope; not input.statement.success == true }`+noMasks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ok, err := query.Match(said.filter, query.Statements, query.Row{}); err != nil || !ok {
-		t.Errorf("Match = %v, %v", ok, err)
-	}
-	if text, _, err := query.SQL(said.filter, query.Statements, 1); err != nil || !strings.Contains(text, "IS NOT TRUE") {
-		t.Errorf("%s, %v", text, err)
-	}
-	if _, err := rule(t, `include if { some_scope; input.statement.success == null }`+noMasks); err == nil {
-		t.Error("== null, which never holds, is taken")
+	for condition, want := range map[string]bool{
+		`input.statement.success == true`:       false,
+		`not input.statement.success == true`:   true,
+		`input.statement.success != true`:       true,
+		`not input.statement.success != true`:   false,
+		`input.statement.score_raw < 5`:         true,
+		`not input.statement.score_raw < 5`:     false,
+		`input.statement.score_raw > 5`:         false,
+		`not input.statement.score_raw > 5`:     true,
+		`input.statement.success in [true]`:     false,
+		`not input.statement.success in [true]`: true,
+		`input.statement.success == null`:       true,
+		`input.statement.success != null`:       false,
+		`not input.statement.success != null`:   true,
+	} {
+		policy := "include if { some_scope; " + condition + " }" + noMasks
+		said, err := rule(t, policy)
+		if err != nil {
+			t.Fatal(condition, err)
+		}
+		row := query.Row{"id": "row", "success": nil, "score_raw": nil}
+		if got, err := query.Match(said.filter, query.Statements, row); err != nil || got != want {
+			t.Errorf("%s: Match = %v, %v; want %v", condition, got, err, want)
+		}
+		input := inputOf(&snapshot{}, Request{caller("all"), Read, Statements})
+		if got := rowByRow(t, bundle(policy), input, []query.Row{row}); (len(got) == 1) != want {
+			t.Errorf("%s: Rego finds %v; want %v", condition, got, want)
+		}
 	}
 }
 
@@ -217,6 +234,9 @@ func TestTrapUntranslatable(t *testing.T) {
 		"whole row":            `input.statement == {}`,
 		"column of column":     `input.statement.verb.iri == "x"`,
 		"another column":       `input.statement.actor == input.statement.authority`,
+		"not a rule with <":    `not low`,
+		"not a rule with in":   `not listed`,
+		"order of null":        `input.statement.success < null`,
 		"prefix of a column":   `startswith(input.statement.verb, input.statement.purpose)`,
 		"column in a list":     `input.statement.actor in [input.statement.authority]`,
 		"not column in a list": `not input.statement.actor in [input.statement.authority]`,
@@ -233,6 +253,8 @@ func TestTrapUntranslatable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := loadRules(t.Context(), bundle("include if { some_scope; "+include+" }"+noMasks+`
 			helper if input.caller.purpose == "x"
+			low if input.statement.score_raw < 5
+			listed if input.statement.verb in ["a"]
 			chain if { input.statement.verb == "a" } else if { input.statement.verb == "b" }
 			default fallback := true
 			fallback := false if input.statement.verb == "a"`))

@@ -28,8 +28,9 @@ const (
 // policy or a caller.
 type Column struct {
 	// Expr is the SQL expression of the column; its value is of Type, or a key where Lookup is set.
-	Expr string
-	Type Type
+	Expr     string
+	Type     Type
+	Nullable bool // the column may be NULL
 	// Lookup is set where the row holds the key of a dictionary row and a filter names the dictionary's
 	// value. A condition becomes one on the key, computed once a query, so that an index on Expr serves.
 	Lookup *Lookup
@@ -51,19 +52,19 @@ var Statements = Columns{
 	"actor":        {Expr: "s.actor", Type: UUID},     // subject
 	"authority":    {Expr: "s.authority", Type: UUID}, // subject
 	"verb":         {Expr: "s.verb", Type: Text, Lookup: &Lookup{Table: "verb", Key: "id", Value: "iri"}},
-	"object":       {Expr: "s.object", Type: UUID}, // blind key of an activity, subject, or id of a statement
+	"object":       {Expr: "s.object", Type: UUID, Nullable: true}, // blind key of an activity, subject, or id of a statement
 	"object_kind":  {Expr: "s.object_kind", Type: Integer},
-	"registration": {Expr: "s.registration", Type: UUID},
+	"registration": {Expr: "s.registration", Type: UUID, Nullable: true},
 	"timestamp":    {Expr: `s."timestamp"`, Type: TimestampTZ},
 	"stored":       {Expr: "s.stored", Type: TimestampTZ},
-	"score_scaled": {Expr: "s.score_scaled", Type: Double},
-	"score_raw":    {Expr: "s.score_raw", Type: Double},
-	"score_min":    {Expr: "s.score_min", Type: Double},
-	"score_max":    {Expr: "s.score_max", Type: Double},
-	"success":      {Expr: "s.success", Type: Boolean},
-	"completion":   {Expr: "s.completion", Type: Boolean},
-	"duration":     {Expr: "s.duration", Type: Double}, // seconds
-	"connection":   {Expr: "s.connection_id", Type: UUID},
+	"score_scaled": {Expr: "s.score_scaled", Type: Double, Nullable: true},
+	"score_raw":    {Expr: "s.score_raw", Type: Double, Nullable: true},
+	"score_min":    {Expr: "s.score_min", Type: Double, Nullable: true},
+	"score_max":    {Expr: "s.score_max", Type: Double, Nullable: true},
+	"success":      {Expr: "s.success", Type: Boolean, Nullable: true},
+	"completion":   {Expr: "s.completion", Type: Boolean, Nullable: true},
+	"duration":     {Expr: "s.duration", Type: Double, Nullable: true}, // seconds
+	"connection":   {Expr: "s.connection_id", Type: UUID, Nullable: true},
 	"purpose":      {Expr: "s.purpose", Type: Text, Lookup: &Lookup{Table: "purpose", Key: "id", Value: "name"}},
 	"voided": {Expr: "(EXISTS (SELECT FROM voiding AS v WHERE v.tenant_id = s.tenant_id AND v.target = s.id))",
 		Type: Boolean},

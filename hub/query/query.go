@@ -6,11 +6,11 @@
 //
 // # Missing values
 //
-// A condition on a column that is NULL in a row is false, whatever its operator, != included; Not of
-// it is therefore true. That is what Rego gives when it evaluates a policy row by row and the row
-// document leaves NULL columns out, and it is closed: a row never matches by what it lacks, unless a
-// filter asks for that with IsNull or Not. SQL differs below NOT, where NULL stays NULL and drops the
-// row; the text that SQL writes is therefore two-valued, and Match, SQL and Rego agree.
+// A condition on a column that is NULL in a row is false, whatever its operator, NotEqual included; Not of
+// it is therefore true. SQL differs below NOT, where NULL stays NULL and drops the row; the text that
+// SQL writes is two-valued, so that it and Match agree. Rego differs too: there a missing value is null,
+// a value like others. FromUCAST writes that out with IsNull, so that a filter made of a policy
+// finds the rows that Rego finds when it is given each of them.
 package query
 
 import (

@@ -173,12 +173,17 @@ func TestFromUCAST(t *testing.T) {
 		"comparison":              {field("eq", "statement.purpose", "p"), Compare{"purpose", Equal, "p"}},
 		"the other spelling":      {field("ge", "statement.score_raw", 40.0), Compare{"score_raw", GreaterOrEqual, int64(40)}},
 		"in":                      {field("in", "statement.purpose", []any{"p", "q"}), In{"purpose", []any{"p", "q"}}},
+		"is null":                 {field("eq", "statement.success", nil), IsNull{"success"}},
+		"null is not a value":     {field("ne", "statement.score_raw", 5.0), Or{IsNull{"score_raw"}, Compare{"score_raw", NotEqual, int64(5)}}},
+		"null sorts first":        {field("lte", "statement.score_raw", 5.0), Or{IsNull{"score_raw"}, Compare{"score_raw", LessOrEqual, int64(5)}}},
+		"and not last":            {field("gt", "statement.score_raw", 5.0), Compare{"score_raw", Greater, int64(5)}},
+		"never null":              {field("ne", "statement.verb", "v"), Compare{"verb", NotEqual, "v"}},
 		"exists":                  {field("ne", "statement.success", nil), Not{IsNull{"success"}}},
-		"groups":                  {group("or", group("and", field("eq", "statement.success", true)), group("not", field("lt", "statement.score_raw", 0.5))), Or{And{Compare{"success", Equal, true}}, Not{Compare{"score_raw", Less, 0.5}}}},
+		"groups":                  {group("or", group("and", field("eq", "statement.success", true)), group("not", field("gte", "statement.score_raw", 0.5))), Or{And{Compare{"success", Equal, true}}, Not{Compare{"score_raw", GreaterOrEqual, 0.5}}}},
 		"a text that is a number": {field("eq", "statement.verb", "9007199254740993"), Compare{"verb", Equal, "9007199254740993"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := FromUCAST(test.ucast, "statement"); err != nil || !cmp.Equal(got, test.want) {
+			if got, err := FromUCAST(test.ucast, "statement", Statements); err != nil || !cmp.Equal(got, test.want) {
 				t.Errorf("FromUCAST = %#v, %v; want %#v", got, err, test.want)
 			}
 		})
@@ -190,7 +195,8 @@ func TestFromUCAST(t *testing.T) {
 		"no column":           field("eq", "statement.", "x"),
 		"unknown operator":    field("regex", "statement.verb", ".*"),
 		"another field":       field("eq", "statement.actor", map[string]any{"field": "statement.authority"}),
-		"equals null":         field("eq", "statement.success", nil),
+		"unknown column":      field("eq", "statement.frame", "x"),
+		"prefix of null":      field("startswith", "statement.registration", "x"),
 		"less than null":      field("lt", "statement.success", nil),
 		"in null":             field("in", "statement.success", nil),
 		"in an object":        field("in", "statement.success", map[string]any{"a": 1}),
@@ -205,7 +211,7 @@ func TestFromUCAST(t *testing.T) {
 		"node is null":        group("and", nil),
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
-			if n, err := FromUCAST(ucast, "statement"); err == nil || n != nil {
+			if n, err := FromUCAST(ucast, "statement", Statements); err == nil || n != nil {
 				t.Errorf("FromUCAST = %#v, %v", n, err)
 			}
 		})
