@@ -69,6 +69,8 @@ func (*library) CompileOptions() []cel.EnvOption {
 			cel.BinaryBinding(uuid5))),
 		cel.Function("capture", cel.Overload("capture_string_string", []*cel.Type{cel.StringType, cel.StringType},
 			cel.OptionalType(cel.StringType), cel.BinaryBinding(captureDynamic))),
+		cel.Function("filled", cel.Overload("filled_optional", []*cel.Type{cel.OptionalType(cel.TypeParamType("T"))},
+			cel.OptionalType(cel.TypeParamType("T")), cel.UnaryBinding(filled))),
 		cel.Function("fromEpoch",
 			cel.Overload("from_epoch_int", []*cel.Type{cel.IntType}, cel.TimestampType, cel.UnaryBinding(fromEpoch)),
 			cel.Overload("from_epoch_double", []*cel.Type{cel.DoubleType}, cel.TimestampType, cel.UnaryBinding(fromEpoch))),
@@ -104,6 +106,18 @@ func (*library) ProgramOptions() []cel.ProgramOption {
 		cel.EvalOptions(cel.OptOptimize),
 		cel.OptimizeRegex(&interpreter.RegexOptimization{Function: "capture", RegexIndex: 1, Factory: captureConstant}),
 	}
+}
+
+// filled empties an optional that holds null or an empty text: many sources write those for "nothing".
+func filled(v ref.Val) ref.Val {
+	opt, ok := v.(*types.Optional)
+	if !ok {
+		return failed(KindType)
+	}
+	if !opt.HasValue() || absent(opt.GetValue()) || opt.GetValue() == types.String("") {
+		return types.OptionalNone
+	}
+	return opt
 }
 
 func refuse(reason, say ref.Val) ref.Val {

@@ -199,7 +199,7 @@ func (a *analysis) call(call ast.CallExpr) []origin {
 			a.test(a.value(call.Target()))
 			return nil
 		}
-	case "optional.of", "optional.ofNonZeroValue":
+	case "optional.of", "optional.ofNonZeroValue", "filled":
 		if len(args) == 1 {
 			return a.value(args[0])
 		}
