@@ -34,28 +34,34 @@ const (
 	planRefresh             // likewise, but its times are not: keep the new ones
 )
 
-// parseCursor gives nil if the cursor says nothing about the file as it is read now: then it is read in full.
-func parseCursor(text []byte, shape string) *cursor {
-	var c cursor
-	if len(text) == 0 || json.Unmarshal(text, &c) != nil || c.Version != cursorVersion || c.Shape != shape {
-		return nil
-	}
-	return &c
-}
-
 // decide compares the file with what the cursor knows of it. Where the file's times do not rule out a change, its
 // content decides: what was read has to be there still, byte for byte.
 //
-// A file that changed behind a snapshot that was not completed makes the cursor expire: the hub has to begin a new
-// snapshot, or what it saw of the old file would count as seen in the new.
-func decide(c *cursor, s *source, deletes contract.Deletes, alive func(int64) error) (plan, error) {
-	if c == nil || c.Offset < s.body {
-		return planFull, nil
+// If the cursor is of no use although the snapshot that it belongs to was not completed, it has expired: the hub has to
+// begin a new snapshot, or what it saw of the old file would count as seen in the new.
+func decide(text []byte, shape string, s *source, deletes contract.Deletes, alive func(int64) error) (plan, cursor, error) {
+	if len(text) == 0 {
+		return planFull, cursor{}, nil
 	}
-	if c.Done && c.File.proves(s.print) {
+	var c cursor
+	known := json.Unmarshal(text, &c) == nil && c.Version == cursorVersion
+	if known && c.Shape == shape && c.Offset >= s.body {
+		todo, err := c.compare(s, deletes, alive)
+		if err != nil || todo != planFull {
+			return todo, c, err
+		}
+	}
+	if deletes == contract.DeletesAbsence && !(known && c.Done && c.Bad == 0) {
+		return 0, c, sdk.Errorf(sdk.ClassCursorExpired, "csv: file %s, or what is read of it, changed after part of it was read: it has to be read again from its first row", s.name)
+	}
+	return planFull, c, nil
+}
+
+func (c *cursor) compare(s *source, deletes contract.Deletes, alive func(int64) error) (plan, error) {
+	same := c.File.proves(s.print)
+	if same && c.Done {
 		return planNothing, nil
 	}
-	same := c.File.proves(s.print)
 	if !same && s.print.Size >= c.Offset {
 		sum, err := sumOf(s, c.Offset, alive)
 		if err != nil {
@@ -70,8 +76,6 @@ func decide(c *cursor, s *source, deletes contract.Deletes, alive func(int64) er
 		return planRefresh, nil
 	case same && deletes == contract.DeletesNone && c.Ended:
 		return planResume, nil // rows were appended, and nothing has to be seen again
-	case deletes == contract.DeletesAbsence && (!c.Done || c.Bad > 0):
-		return 0, sdk.Errorf(sdk.ClassCursorExpired, "csv: file %s changed after part of it was read: it has to be read again from its first row", s.name)
 	}
 	return planFull, nil
 }

@@ -53,8 +53,7 @@ func (Connector) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *s
 	}
 	at := cursor{Version: cursorVersion, Shape: shape, File: src.print, Sum: src.sum, Offset: src.body, Line: src.line}
 	if !r.Full {
-		known := parseCursor(r.Cursor, shape)
-		todo, err := decide(known, src, f.Deletes, alive)
+		todo, known, err := decide(r.Cursor, shape, src, f.Deletes, alive)
 		if err != nil {
 			return err
 		}
@@ -65,7 +64,7 @@ func (Connector) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *s
 			known.File = src.print
 			return known.checkpoint(out)
 		case planResume:
-			at = *known
+			at = known
 			at.File, at.Done = src.print, false
 		}
 	}
