@@ -26,6 +26,8 @@ type Checked struct {
 	spec     Spec
 	schedule time.Duration
 	streams  []MappedStream
+	public   json.RawMessage   // configuration without secrets
+	secrets  map[string]string // by property path
 }
 
 // Streams gives the streams that the mapping reads, in the order of reading.
@@ -50,7 +52,13 @@ func Check(spec Spec, d contract.Description) (Checked, error) {
 	if sum, err := hex.DecodeString(spec.Checksum); err != nil || len(sum) != 32 && len(sum) != 0 {
 		wrong = append(wrong, spec.wrong("checksum", "must be a SHA-256 in hex, 64 digits (see: sha256sum FILE)"))
 	}
-	wrong = append(wrong, checkConfig(spec, d.ConfigSchema)...)
+	complaints := checkConfig(spec, d.ConfigSchema)
+	if len(complaints) == 0 {
+		if c.public, c.secrets, err = splitSecrets(spec.Config, d.ConfigSchema); err != nil {
+			complaints = append(complaints, spec.wrong("config", "%w", err))
+		}
+	}
+	wrong = append(wrong, complaints...)
 	if c.streams, err = checkMapping(spec, d.Streams); err != nil {
 		wrong = append(wrong, err)
 	}
@@ -105,18 +113,31 @@ func moveLines(err error, above int) error {
 	return err
 }
 
-// SplitSecrets parts a configuration into what a connector's process may see and the secrets, by property path ("auth.token"), that its schema marks
+// PublicConfig gives the part of a configuration that a connector's process may see, before the specification was checked: Describe needs
+// it to say which streams there are. schema is what the connector says with no configuration.
+func PublicConfig(spec Spec, schema string) (json.RawMessage, error) {
+	if wrong := checkConfig(spec, schema); len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	public, _, err := splitSecrets(spec.Config, schema)
+	if err != nil {
+		return nil, spec.wrong("config", "%w", err)
+	}
+	return public, nil
+}
+
+// splitSecrets parts a configuration into what a connector's process may see and the secrets, by property path ("auth.token"), that its schema marks
 // with x-secret.
-func SplitSecrets(config json.RawMessage, schema string) (public json.RawMessage, secrets map[string]string, err error) {
+func splitSecrets(config json.RawMessage, schema string) (public json.RawMessage, secrets map[string]string, err error) {
 	var value map[string]any
 	if err := decodeNumbers(config, &value); err != nil {
-		return nil, nil, fmt.Errorf("connection: configuration is not a JSON object")
+		return nil, nil, errors.New("must be an object: keys with values")
 	}
 	secrets = map[string]string{}
 	var node schemaNode
 	if schema != "" {
 		if err := json.Unmarshal([]byte(schema), &node); err != nil {
-			return nil, nil, fmt.Errorf("connection: the connector's configuration schema is not JSON: %w", err)
+			return nil, nil, fmt.Errorf("the connector's schema is not JSON: %w", err)
 		}
 	}
 	if err := takeSecrets(value, node, "", secrets); err != nil {
@@ -126,7 +147,7 @@ func SplitSecrets(config json.RawMessage, schema string) (public json.RawMessage
 	return public, secrets, err
 }
 
-// schemaNode is what SplitSecrets needs of a JSON Schema.
+// schemaNode is what splitSecrets needs of a JSON Schema.
 type schemaNode struct {
 	Secret     bool                  `json:"x-secret"`
 	Properties map[string]schemaNode `json:"properties"`
@@ -149,7 +170,7 @@ func takeSecrets(object map[string]any, node schemaNode, path string, secrets ma
 		}
 		text, ok := value.(string)
 		if !ok {
-			return fmt.Errorf("connection: config.%s is a secret, and must be text in quotes", at)
+			return fmt.Errorf("%s is a secret, and must be text in quotes", at)
 		}
 		secrets[at] = text
 		delete(object, name)

@@ -84,7 +84,7 @@ func Add(ctx context.Context, tx *database.Tx, t *vault.Tenant, act Act, name st
 		ID: uuid.New(), Name: name, Connector: spec.spec.Connector, Checksum: spec.spec.Checksum, Purpose: spec.spec.Purpose,
 		Schedule: spec.schedule, State: Active, Mapping: 1, CreatedAt: act.Now,
 	}
-	settings, err := json.Marshal(Settings{Config: spec.spec.Config, Params: spec.spec.Params})
+	settings, err := json.Marshal(Settings{Config: spec.public, Secrets: spec.secrets, Params: spec.spec.Params})
 	if err != nil {
 		return Connection{}, fmt.Errorf("connection: configuration: %w", err)
 	}
@@ -116,10 +116,11 @@ func record(ctx context.Context, tx *database.Tx, act Act, kind string, c Connec
 
 func configContext(id uuid.UUID) string { return "connection-config|" + id.String() }
 
-// Settings is what a connection is configured with. SplitSecrets parts the secrets from Config.
+// Settings is what a connection is configured with.
 type Settings struct {
-	Config json.RawMessage `json:"config"`           // for the connector, as given, secrets included
-	Params json.RawMessage `json:"params,omitempty"` // for the mapping
+	Config  json.RawMessage   `json:"config"`            // for the connector's process, without secrets
+	Secrets map[string]string `json:"secrets,omitempty"` // by the path of the property that the schema marks with x-secret
+	Params  json.RawMessage   `json:"params,omitempty"`  // for the mapping
 }
 
 // Settings opens the configuration.

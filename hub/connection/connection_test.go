@@ -74,13 +74,15 @@ func (w *world) count(tenant database.TenantID, query string, args ...any) (n in
 
 var act = Act{Actor: "client-1", Purpose: people.DefaultPurpose, Now: now}
 
-const secretConfig = `{"folder":"/data/one","token":"s3cret-t0ken"}`
+const publicConfig = `{"folder":"/data/one"}`
 
 func checked() Checked {
 	return Checked{
-		spec: Spec{Connector: "csv", Purpose: people.DefaultPurpose, Config: json.RawMessage(secretConfig), Mapping: "mapping: one\n", Params: json.RawMessage(`{"home":"https://lms"}`),
+		spec: Spec{Connector: "csv", Purpose: people.DefaultPurpose, Mapping: "mapping: one\n", Params: json.RawMessage(`{"home":"https://lms"}`),
 			Lines: map[string]int{"purpose": 3}},
 		schedule: 15 * time.Minute,
+		public:   json.RawMessage(publicConfig),
+		secrets:  map[string]string{"token": "s3cret-t0ken"},
 		streams:  []MappedStream{{Name: "results", Fields: []string{"score"}}},
 	}
 }
@@ -109,7 +111,7 @@ func TestConnectionLives(t *testing.T) {
 				t.Errorf("Get(%s) = %+v", by, c)
 			}
 			settings, err := c.Settings(w.keys(databasetest.Default))
-			if err != nil || string(settings.Config) != secretConfig || string(settings.Params) != `{"home":"https://lms"}` {
+			if err != nil || string(settings.Config) != publicConfig || settings.Secrets["token"] != "s3cret-t0ken" || string(settings.Params) != `{"home":"https://lms"}` {
 				t.Errorf("Settings = %s, %v", settings, err)
 			}
 			if _, err := c.Settings(w.keys(databasetest.Other)); !errors.Is(err, vault.ErrSealed) {

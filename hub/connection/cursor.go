@@ -122,6 +122,15 @@ UPDATE sync_run_stream SET ended_at = $5 WHERE tenant_id = $1 AND run_id = $4 AN
 	return nil
 }
 
+// Generation gives the generation of a stream's source records: of its newest snapshot, 0 of an incremental stream or one that was never read.
+func Generation(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream contract.Stream) (int64, error) {
+	row, err := readCursor(ctx, tx, connection, stream.Name)
+	if err != nil || stream.Mode == contract.Incremental {
+		return 0, err
+	}
+	return row.generation, nil
+}
+
 // cursorRow is a row of connection_cursor.
 type cursorRow struct {
 	exists     bool

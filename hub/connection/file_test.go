@@ -178,14 +178,14 @@ func TestCheckConfigNamesKeyAndLine(t *testing.T) {
 }
 
 func TestSplitSecrets(t *testing.T) {
-	public, secrets, err := SplitSecrets([]byte(`{"folder":"/d","token":"abc","rows":9007199254740993,"auth":{"user":"u","password":"p"}}`), schema)
+	public, secrets, err := splitSecrets([]byte(`{"folder":"/d","token":"abc","rows":9007199254740993,"auth":{"user":"u","password":"p"}}`), schema)
 	if err != nil || string(public) != `{"auth":{"user":"u"},"folder":"/d","rows":9007199254740993}` {
 		t.Errorf("public: %s, %v", public, err)
 	}
 	if diff := cmp.Diff(map[string]string{"token": "abc", "auth.password": "p"}, secrets); diff != "" {
 		t.Error(diff)
 	}
-	if _, _, err := SplitSecrets([]byte(`{"token":31337}`), schema); err == nil || strings.Contains(err.Error(), "31337") {
+	if _, _, err := splitSecrets([]byte(`{"token":31337}`), schema); err == nil || strings.Contains(err.Error(), "31337") {
 		t.Errorf("a secret that is a number: %v", err)
 	}
 }

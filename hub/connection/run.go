@@ -51,7 +51,7 @@ type Run struct {
 	StartedBy  string     `db:"started_by" json:"started_by"` // credential id, or "schedule"
 	State      RunState   `db:"state" json:"state"`
 	Class      string     `db:"class" json:"class,omitempty"` // of the failure: sdk.Class, or lost, internal
-	Error      string     `db:"error" json:"error,omitempty"` // what failed and what to do; no value of a record
+	Error      string     `db:"error" json:"error,omitempty"` // what failed and what to do, or, while it runs, what it waits for; no value of a record
 	StartedAt  time.Time  `db:"started_at" json:"started_at"`
 	EndedAt    *time.Time `db:"ended_at" json:"ended_at,omitempty"`
 
@@ -182,6 +182,16 @@ RETURNING r.connection_id, r.started_by, c.purpose`, tx.Tenant, run, string(o.St
 		fields["class"] = o.Class
 	}
 	return audit.Record(ctx, tx, now, audit.Event{Kind: audit.SyncEnded, Actor: ended.StartedBy, Purpose: ended.Purpose, Fields: fields})
+}
+
+// NoteTrouble says why a running run does not get on for now; class "" says that it does again.
+func NoteTrouble(ctx context.Context, tx *database.Tx, run uuid.UUID, class, text string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE sync_run SET class = $3, error = $4 WHERE tenant_id = $1 AND id = $2 AND state = 'running' AND (class, error) <> ($3, $4)`,
+		tx.Tenant, run, class, text)
+	if err != nil {
+		return fmt.Errorf("connection: note trouble: %w", err)
+	}
+	return nil
 }
 
 // AddProgress counts a page into its run. It belongs into the transaction that stores the page. Done and Total replace what stood there. A page

@@ -132,7 +132,16 @@ func TestProgressAndHistory(t *testing.T) {
 	if want := (Progress{Records: 205, Unchanged: 92, Statements: 97, Voided: 1, Skipped: 5, Dead: 10}); r.Total != want {
 		t.Errorf("total: %+v, want %+v", r.Total, want)
 	}
+	w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
+		return NoteTrouble(ctx, tx, run, "rate_limit", "the source wants us to wait")
+	})
+	if r := w.run(run); r.State != Running || r.Class != "rate_limit" {
+		t.Errorf("a run that waits: %+v", r)
+	}
 	w.end(run, Outcome{State: Succeeded}, now.Add(time.Minute))
+	if r := w.run(run); r.Class != "" || r.Error != "" {
+		t.Errorf("a run that got on: %+v", r)
+	}
 	later := w.begin(c, now.Add(time.Hour))
 	w.end(later, Outcome{State: Failed, Class: "auth", Error: "the source does not accept the credentials"}, now.Add(time.Hour))
 	w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
@@ -214,6 +223,12 @@ func TestSnapshotsResumeAndStartAnew(t *testing.T) {
 	expect("completed, answer lost", w.reading(c, three, snapshot, false), "row 10", 2, true)
 	expect("next run starts anew", w.reading(c, uuid.New(), snapshot, false), "", 3, false)
 
+	w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
+		if g, err := Generation(ctx, tx, c.ID, snapshot); err != nil || g != 3 {
+			t.Errorf("generation %d, %v; want 3", g, err)
+		}
+		return nil
+	})
 	expect("incremental", w.reading(c, one, incremental, false), "", 0, false)
 	if err := w.save(c, incremental, "offset 8", 0); err != nil {
 		t.Fatal(err)
