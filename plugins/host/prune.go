@@ -196,8 +196,12 @@ func (w *walker) scalar(n *node, kind jsontext.Kind, raw jsontext.Value, keep bo
 		w.parts[n.key] = span{from, len(w.values)}
 	}
 	if n.subject {
-		w.subject = string(raw)
-		if kind == '"' {
+		switch {
+		case kind != '"':
+			w.subject = string(raw)
+		case bytes.IndexByte(raw, '\\') < 0:
+			w.subject = string(raw[1 : len(raw)-1])
+		default:
 			text, err := jsontext.AppendUnquote(nil, raw)
 			if err != nil {
 				return err
