@@ -41,7 +41,7 @@ func find(ctx context.Context, options Options, data string, user *childUser) (b
 	found, problems := probe(ctx, candidates, user)
 	if len(found) == 0 && options.BinDir == "" && (want == 0 || want == fetchedMajor) {
 		options.Logger.Info("no Postgres found: fetching it once", "version", string(fetchedVersion))
-		if err := fetch(fetched); err != nil {
+		if err := fetch(fetched, repository); err != nil {
 			return binaries{}, fmt.Errorf("%w: none in PATH or /usr/lib/postgresql, and fetching failed; install Postgres %d or newer, or say where it is: %w",
 				ErrNoBinaries, oldest, errors.Join(append(problems, err)...))
 		}
@@ -129,11 +129,12 @@ func (b binaries) command(ctx context.Context, user *childUser, name string, arg
 const (
 	fetchedVersion = embedded.V18
 	fetchedMajor   = 18
+	repository     = "https://repo1.maven.org/maven2" // the library's own
 )
 
 // fetch downloads and unpacks Postgres into dir. The library cannot only fetch: it goes on to start a scratch cluster, which
 // fails under root; what counts is whether the binaries are there afterwards.
-func fetch(dir string) error {
+func fetch(dir, repository string) error {
 	scratch, err := os.MkdirTemp("", "lrshub-fetch-")
 	if err != nil {
 		return err
@@ -144,7 +145,7 @@ func fetch(dir string) error {
 		return err
 	}
 	var said strings.Builder
-	db := embedded.NewDatabase(embedded.DefaultConfig().Version(fetchedVersion).Port(uint32(port)).BinariesPath(dir).
+	db := embedded.NewDatabase(embedded.DefaultConfig().Version(fetchedVersion).BinaryRepositoryURL(repository).Port(uint32(port)).BinariesPath(dir).
 		CachePath(filepath.Join(scratch, "cache")).RuntimePath(filepath.Join(scratch, "run")).DataPath(filepath.Join(scratch, "data")).
 		StartTimeout(time.Minute).Logger(&said))
 	err = db.Start()

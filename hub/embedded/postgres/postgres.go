@@ -49,7 +49,7 @@ var (
 	// ErrPort means that the port asked for is taken.
 	ErrPort = errors.New("port in use")
 	// ErrDied means that the server ended, or kept ending, without having been told to.
-	ErrDied = errors.New("Postgres died")
+	ErrDied = errors.New("postgres died")
 )
 
 // Options say where and how to run the server.
@@ -236,7 +236,7 @@ func (s *Server) awaitAnswer(ctx context.Context) error {
 		case <-s.done:
 			return s.Err()
 		case <-ctx.Done():
-			return fmt.Errorf("Postgres on port %d does not answer yet (see %s): %w", s.port, s.options.LogFile, errors.Join(ctx.Err(), last))
+			return fmt.Errorf("postgres on port %d does not answer yet (see %s): %w", s.port, s.options.LogFile, errors.Join(ctx.Err(), last))
 		case <-ticker.C:
 		}
 	}
