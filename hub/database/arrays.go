@@ -9,7 +9,8 @@ import (
 // Array is a column of values in Postgres' binary array format, for a parameter such as $1::uuid[] that unnest turns into rows. It
 // works only on connections of this package. The element type must be the one that its maker names: Postgres refuses any other.
 //
-// Measured with 500 rows of a statement's columns, 700 bytes of bytea each: see BenchmarkBatch.
+// BenchmarkBatch, 500 rows of a statement's columns with 700 bytes of bytea each: INSERT from these arrays takes half the time of COPY through
+// lib/pq; from arrays as text, well written, 0.9 of it; from pq.Array, as long.
 type Array []byte
 
 // Object ids of element types, fixed in Postgres' pg_type.dat.
