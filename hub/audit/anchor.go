@@ -55,6 +55,19 @@ func (a *Anchor) Path(tenant database.TenantID) string {
 	return filepath.Join(a.dir, fmt.Sprintf("tenant-%d.anchor", tenant))
 }
 
+// Existing is Path if something is anchored there already, else "": what VerifyOptions.Anchor wants.
+func (a *Anchor) Existing(tenant database.TenantID) string {
+	if path := a.Path(tenant); a.known(tenant) || fileExists(path) {
+		return path
+	}
+	return ""
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // Newest returns the last checkpoint anchored; false if there is none. A last line cut short is passed over: it was being
 // written when the hub died, and its checkpoint was never shown to anyone.
 func (a *Anchor) Newest(tenant database.TenantID, verifier note.Verifier) (Checkpoint, bool, error) {

@@ -99,29 +99,31 @@ func TestEventsRemoved(t *testing.T) {
 		remove []string
 		words  [][]string
 	}{
-		"one event": {[]string{"DELETE FROM audit_event e USING audit_leaf l WHERE l.event_id = e.id AND l.tenant_id = 1 AND l.index = 411"},
-			[][]string{{"event 412 is missing"}}},
-		"one leaf": {[]string{"DELETE FROM audit_leaf WHERE tenant_id = 1 AND index = 411"},
-			[][]string{{"event 412 is missing"}, {"is in no tree and waits for none"}}},
+		"one event": {[]string{"DELETE FROM audit_event e USING audit_leaf l WHERE l.event_id = e.id AND l.tenant_id = 1 AND l.index = 111"},
+			[][]string{{"event 112 is missing"}}},
+		"one leaf": {[]string{"DELETE FROM audit_leaf WHERE tenant_id = 1 AND index = 111"},
+			[][]string{{"event 112 is missing"}, {"is in no tree and waits for none"}}},
 		"one event with its leaf": {[]string{
-			"DELETE FROM audit_event e USING audit_leaf l WHERE l.event_id = e.id AND l.tenant_id = 1 AND l.index = 411",
-			"DELETE FROM audit_leaf WHERE tenant_id = 1 AND index = 411"},
-			[][]string{{"event 412 is missing"}}},
-		"the last event": {[]string{"DELETE FROM audit_event e USING audit_leaf l WHERE l.event_id = e.id AND l.tenant_id = 1 AND l.index = 999"},
-			[][]string{{"event 1000 is missing"}}},
+			"DELETE FROM audit_event e USING audit_leaf l WHERE l.event_id = e.id AND l.tenant_id = 1 AND l.index = 111",
+			"DELETE FROM audit_leaf WHERE tenant_id = 1 AND index = 111"},
+			[][]string{{"event 112 is missing"}}},
+		"the last event": {[]string{"DELETE FROM audit_event e USING audit_leaf l WHERE l.event_id = e.id AND l.tenant_id = 1 AND l.index = 249"},
+			[][]string{{"event 250 is missing"}}},
 		"a hundred with leaves and hashes": {[]string{
-			"DELETE FROM audit_event e USING audit_leaf l WHERE l.event_id = e.id AND l.tenant_id = 1 AND l.index BETWEEN 400 AND 499",
-			"DELETE FROM audit_leaf WHERE tenant_id = 1 AND index BETWEEN 400 AND 499",
-			fmt.Sprintf("DELETE FROM audit_hash WHERE tenant_id = 1 AND index BETWEEN %d AND %d", tlog.StoredHashCount(400), tlog.StoredHashCount(500)-1)},
-			[][]string{{"events 401 to 500 are missing"}, {"rows", "of audit_hash are missing"}}},
+			"DELETE FROM audit_event e USING audit_leaf l WHERE l.event_id = e.id AND l.tenant_id = 1 AND l.index BETWEEN 60 AND 159",
+			"DELETE FROM audit_leaf WHERE tenant_id = 1 AND index BETWEEN 60 AND 159",
+			fmt.Sprintf("DELETE FROM audit_hash WHERE tenant_id = 1 AND index BETWEEN %d AND %d", tlog.StoredHashCount(60), tlog.StoredHashCount(160)-1)},
+			[][]string{{"events 61 to 160 are missing"}, {"rows", "of audit_hash are missing"}}},
 		"all": {[]string{"DELETE FROM audit_event WHERE tenant_id = 1", "DELETE FROM audit_leaf WHERE tenant_id = 1", "DELETE FROM audit_hash WHERE tenant_id = 1",
 			"DELETE FROM audit_checkpoint WHERE tenant_id = 1", "DELETE FROM audit_head WHERE tenant_id = 1"},
-			[][]string{{"events 1 to 1000 are missing: the anchor has a checkpoint of size 1000"}}},
+			[][]string{{"events 1 to 250 are missing: the anchor has a checkpoint of size 250"}}},
 		"the head":   {[]string{"DELETE FROM audit_head WHERE tenant_id = 1"}, [][]string{{"audit_head was altered: it counts 0"}}},
 		"all hashes": {[]string{"DELETE FROM audit_hash WHERE tenant_id = 1"}, [][]string{{"of audit_hash are missing"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := grown(t)
+			l := newLog(t)
+			l.grow(ours, 50, 150, 50)
+			l.grow(theirs, 10)
 			for _, query := range c.remove {
 				l.tamper(query)
 			}

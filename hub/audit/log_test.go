@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -131,16 +130,7 @@ func (l *testLog) verify(tenant database.TenantID) (*Report, error) {
 }
 
 func (l *testLog) options(tenant database.TenantID) VerifyOptions {
-	o := VerifyOptions{VerifierKey: l.key(tenant)}
-	if path := l.sequencer.anchor.Path(tenant); exists(path) {
-		o.Anchor = path
-	}
-	return o
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+	return VerifyOptions{VerifierKey: l.key(tenant), Anchor: l.sequencer.anchor.Existing(tenant)}
 }
 
 // offline exports the log and proves the export.
