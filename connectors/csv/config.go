@@ -184,9 +184,10 @@ func (f *file) stream() contract.Stream {
 	return s
 }
 
-// wanted returns the columns to bring: those that the request names, the key's and the subject's; all if it names none.
+// wanted returns the columns to bring: those that the request names, the key's and the subject's. All if it names none,
+// and all of a file without a key, since there the content identifies a record.
 func (f *file) wanted(paths []string) columns {
-	if len(paths) == 0 {
+	if len(paths) == 0 || len(f.Key) == 0 {
 		return f.Columns
 	}
 	named := make(map[string]bool)

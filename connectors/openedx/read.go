@@ -139,6 +139,9 @@ func (rd *reader) read(ctx context.Context, name string) error {
 	}
 	defer l.Close()
 	alive := func(part int64) error { return rd.alive(ctx, min(part, l.size)) }
+	if err := alive(0); err != nil {
+		return err
+	}
 	k, before, err := rd.locate(l, alive)
 	if err != nil {
 		return err
@@ -152,7 +155,7 @@ func (rd *reader) read(ctx context.Context, name string) error {
 		}
 	}
 	rd.done += l.size
-	return alive(0)
+	return nil
 }
 
 // locate finds how far a log was read, if the memory knows it: up to the furthest offset before which it holds what was read then.
