@@ -255,7 +255,7 @@ func appendNumber(dst, number []byte) []byte {
 	mantissa, exponent := number, 0
 	if e := bytes.IndexAny(number, "eE"); e >= 0 {
 		power, err := strconv.Atoi(view(number[e+1:]))
-		if err != nil {
+		if err != nil || len(number)-e > 18 {
 			return append(dst, number...) // beyond any machine number: only the same spelling is the same
 		}
 		mantissa, exponent = number[:e], power

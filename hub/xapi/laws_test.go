@@ -91,6 +91,9 @@ func TestLawOccurrences(t *testing.T) {
 			if err != nil || alone != o.Agent {
 				t.Fatalf("span of %d is %+v (%v), reported %+v", i, alone, err, o.Agent)
 			}
+			if written, err := ParseAgent(o.Agent.JSON(), v); err != nil || written != o.Agent {
+				t.Fatalf("written and read again %+v (%v), was %+v", written, err, o.Agent)
+			}
 		}
 		for _, a := range st.Activities {
 			if a.DefEnd != 0 && !json.Valid(st.Raw[a.DefStart:a.DefEnd]) {
