@@ -18,7 +18,9 @@ import (
 	"github.com/lrshub/lrshub/hub/auth"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/ingest"
 	"github.com/lrshub/lrshub/hub/vault"
+	"github.com/lrshub/lrshub/plugins/host"
 )
 
 // Path is where the face is mounted.
@@ -30,11 +32,16 @@ type Rooms struct {
 	Vault    *vault.Vault
 	Gate     *access.Gate
 	Clients  *auth.Clients
+	Ingest   *ingest.Road
 	Disclose *disclose.Road
+	Host     *host.Host
+	Syncs    Syncs
 	Signer   *audit.Signer
 	Anchor   *audit.Anchor
 	Now      func() time.Time
 	Version  string
+	// Connectors lists the connectors that there are.
+	Connectors []string
 	// PrepareTenant gives a new tenant its keys, purpose and grants.
 	PrepareTenant func(ctx context.Context, id database.TenantID) error
 }
@@ -62,6 +69,10 @@ func Handler(rooms Rooms) http.Handler {
 	f.clients()
 	f.purposes()
 	f.tenants()
+	f.connectors()
+	f.connections()
+	f.syncs()
+	f.mappings()
 	f.statements()
 	f.auditLog()
 	return mux

@@ -62,6 +62,8 @@ type drafts struct {
 	byKey  map[string]*draft
 	bad    []connection.DeadLetter
 	same   int64 // records given twice in the page
+
+	replayed bool // the records are dead letters'
 }
 
 func (d *drafts) fail(f *draft, code, reason string) {
@@ -123,7 +125,7 @@ func (d *drafts) recall(ctx context.Context, tx *database.Tx) error {
 	for _, f := range d.list {
 		f.known, f.exists = known[string(f.key)]
 	}
-	if d.run.Generation > 0 {
+	if d.run.Generation > 0 && !d.replayed {
 		d.list = slices.DeleteFunc(d.list, func(f *draft) bool {
 			again := f.exists && !f.known.Gone() && f.known.Generation == d.run.Generation && !bytes.Equal(f.known.Digest, f.digest)
 			if again {

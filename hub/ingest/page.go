@@ -68,19 +68,24 @@ func (r *Road) draft(ctx context.Context, run Run, page contract.Page) (*drafts,
 	if len(d.list) == 0 {
 		return d, nil
 	}
-	err = r.db.ReadTenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
+	return d, r.fill(ctx, d)
+}
+
+// fill maps the drafts' records against what is known of them.
+func (r *Road) fill(ctx context.Context, d *drafts) error {
+	err := r.db.ReadTenant(ctx, d.run.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		if err := d.recall(ctx, tx); err != nil {
 			return err
 		}
 		return d.evaluate(ctx, tx)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("map a page of %s: %w", run.Stream.Name, err)
+		return fmt.Errorf("map records of %s: %w", d.run.Stream.Name, err)
 	}
 	for _, f := range d.list {
 		d.decide(f)
 	}
-	return d, nil
+	return nil
 }
 
 // empty makes drafts without records.

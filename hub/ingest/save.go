@@ -86,10 +86,18 @@ func (d *drafts) save(ctx context.Context, tx *database.Tx, subjects vault.Subje
 			return err
 		}
 	}
-	if err := connection.CloseDeadLetters(ctx, tx, d.run.Connection, d.run.Stream.Name, mended, connection.DeadSuperseded); err != nil {
+	if err := connection.CloseDeadLetters(ctx, tx, d.run.Connection, d.run.Stream.Name, mended, d.mended()); err != nil {
 		return err
 	}
 	return connection.AddDeadLetters(ctx, tx, d.tenant, subjects, d.road.now(), letters)
+}
+
+// mended says what becomes of the open letters of records that were stored.
+func (d *drafts) mended() connection.DeadState {
+	if d.replayed {
+		return connection.DeadReplayed
+	}
+	return connection.DeadSuperseded
 }
 
 func (d *drafts) sourceRecord(f *draft, subjects vault.Subjects) (connection.SourceRecord, error) {

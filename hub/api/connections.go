@@ -1,0 +1,257 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/connection"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/plugins/host"
+	"github.com/lrshub/lrshub/plugins/sdk"
+)
+
+// Syncs starts and steers syncs: workflows/sync.
+type Syncs interface {
+	// Start starts a run and gives its id. connection.ErrRunning, connection.ErrPaused.
+	Start(ctx context.Context, tenant database.TenantID, connection uuid.UUID, full bool, by string) (uuid.UUID, error)
+	// Replay maps open dead letters anew.
+	Replay(ctx context.Context, tenant database.TenantID, connection uuid.UUID, by string) error
+	// Cancel ends the connection's run, if one runs.
+	Cancel(ctx context.Context, tenant database.TenantID, connection uuid.UUID) error
+	// Schedule makes the connection's schedule what the connection says: interval and whether it is paused.
+	Schedule(ctx context.Context, tenant database.TenantID, c connection.Connection) error
+	// Unschedule removes it.
+	Unschedule(ctx context.Context, tenant database.TenantID, connection uuid.UUID) error
+}
+
+var (
+	readConnections  = need{access.Read, access.Connections}
+	writeConnections = need{access.Write, access.Connections}
+	readMappings     = need{access.Read, access.Mappings}
+	writeMappings    = need{access.Write, access.Mappings}
+)
+
+type connectionName struct {
+	Name string `path:"name" doc:"name or id"`
+}
+
+type newConnection struct {
+	Body struct {
+		Name string          `json:"name"`
+		Spec connection.Spec `json:"spec" doc:"as in a connection's file"`
+	}
+}
+
+// listed is a connection with its newest run, as a list shows it.
+type listed struct {
+	connection.Connection
+	LastRun *connection.Run `json:"last_run,omitempty"`
+	Dead    int64           `json:"dead_letters"`
+}
+
+type checked struct {
+	OK      bool   `json:"ok"`
+	Problem string `json:"problem,omitempty"`
+}
+
+func (f *face) connections() {
+	const tag = "connections"
+	register(f, operation{http.MethodPost, "/connections", "Add a connection", writeConnections, tag, 201}, f.addConnection)
+	register(f, operation{http.MethodGet, "/connections", "List connections, each with its newest run", readConnections, tag, 0}, f.listConnections)
+	register(f, operation{http.MethodGet, "/connections/{name}", "Show a connection", readConnections, tag, 0},
+		func(ctx context.Context, caller access.Caller, in *connectionName) (*body[connection.Connection], error) {
+			c, err := f.connection(ctx, caller, in.Name)
+			return &body[connection.Connection]{c}, err
+		})
+	register(f, operation{http.MethodPost, "/connections/{name}/check", "Ask the connector whether its source can be reached and read", writeConnections, tag, 0},
+		func(ctx context.Context, caller access.Caller, in *connectionName) (*body[checked], error) {
+			err := f.withProcess(ctx, caller, in.Name, func(p *host.Process, _ connection.Connection, _ connection.Settings) error { return p.Check(ctx) })
+			if err == nil {
+				return &body[checked]{checked{OK: true}}, nil
+			}
+			if problemOf(err).Status == http.StatusUnprocessableEntity {
+				return &body[checked]{checked{Problem: err.Error()}}, nil
+			}
+			return nil, err
+		})
+	register(f, operation{http.MethodPost, "/connections/{name}/discover", "Ask the connector which streams its source has", writeConnections, tag, 0},
+		func(ctx context.Context, caller access.Caller, in *connectionName) (*body[sdk.Description], error) {
+			var d sdk.Description
+			err := f.withProcess(ctx, caller, in.Name, func(p *host.Process, _ connection.Connection, s connection.Settings) (err error) {
+				d, err = p.Describe(ctx, s.Config)
+				return err
+			})
+			return &body[sdk.Description]{d}, err
+		})
+	register(f, operation{http.MethodPost, "/connections/{name}/pause", "Pause a connection: no run starts, the one that runs is ended", writeConnections, tag, 0},
+		f.steer(connection.Pause))
+	register(f, operation{http.MethodPost, "/connections/{name}/resume", "Let a paused connection run again", writeConnections, tag, 0},
+		f.steer(connection.Resume))
+	register(f, operation{http.MethodDelete, "/connections/{name}", "Remove a connection; its statements stay", writeConnections, tag, 204}, f.removeConnection)
+}
+
+func (f *face) act(caller access.Caller) connection.Act {
+	return connection.Act{Actor: caller.Client.String(), Purpose: caller.Purpose, Now: f.Now()}
+}
+
+func (f *face) connection(ctx context.Context, caller access.Caller, name string) (c connection.Connection, err error) {
+	err = f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
+		c, err = connection.Get(ctx, tx, name)
+		return err
+	})
+	return c, err
+}
+
+// describe starts the connector of a specification and asks it what this configuration brings. It is shown the configuration without secrets.
+func (f *face) describe(ctx context.Context, spec connection.Spec) (sdk.Description, error) {
+	var d sdk.Description
+	p, err := f.Host.Start(ctx, host.Plugin{Connector: spec.Connector, SHA256: spec.Checksum}, host.Session{})
+	if err != nil {
+		return d, err
+	}
+	defer p.Close()
+	if d, err = p.Describe(ctx, nil); err != nil {
+		return d, err
+	}
+	public, err := connection.PublicConfig(spec, d.ConfigSchema)
+	if err != nil {
+		return d, err
+	}
+	return p.Describe(ctx, public)
+}
+
+func (f *face) addConnection(ctx context.Context, caller access.Caller, in *newConnection) (*body[connection.Connection], error) {
+	spec := in.Body.Spec
+	if spec.Purpose == "" {
+		spec.Purpose = caller.Purpose
+	}
+	d, err := f.describe(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	good, err := connection.Check(spec, d)
+	if err != nil {
+		return nil, err
+	}
+	t, err := f.Vault.Tenant(caller.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	var c connection.Connection
+	err = f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
+		c, err = connection.Add(ctx, tx, t, f.act(caller), in.Body.Name, good)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &body[connection.Connection]{c}, f.Syncs.Schedule(ctx, caller.Tenant, c)
+}
+
+func (f *face) listConnections(ctx context.Context, caller access.Caller, _ *none) (*body[listOf[listed]], error) {
+	var list []listed
+	err := f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
+		all, err := connection.List(ctx, tx)
+		if err != nil {
+			return err
+		}
+		list = make([]listed, len(all))
+		for i, c := range all {
+			list[i].Connection = c
+			runs, err := connection.History(ctx, tx, c.ID, time.Time{}, 1)
+			if err != nil {
+				return err
+			}
+			if len(runs) > 0 {
+				list[i].LastRun = &runs[0]
+			}
+			counts, err := connection.CountDeadLetters(ctx, tx, c.ID)
+			if err != nil {
+				return err
+			}
+			for _, n := range counts {
+				list[i].Dead += n.Count
+			}
+		}
+		return nil
+	})
+	return items(list), err
+}
+
+// withProcess starts a connection's connector for fn.
+func (f *face) withProcess(ctx context.Context, caller access.Caller, name string, fn func(*host.Process, connection.Connection, connection.Settings) error) error {
+	c, err := f.connection(ctx, caller, name)
+	if err != nil {
+		return err
+	}
+	t, err := f.Vault.Tenant(caller.Tenant)
+	if err != nil {
+		return err
+	}
+	settings, err := c.Settings(t)
+	if err != nil {
+		return err
+	}
+	p, err := f.Host.Start(ctx, host.Plugin{Connector: c.Connector, SHA256: c.Checksum}, host.Session{Config: settings.Config, Secrets: secretsOf(settings)})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return fn(p, c, settings)
+}
+
+// steer pauses or resumes, in the hub's rows and in the schedule.
+func (f *face) steer(change func(context.Context, *database.Tx, connection.Act, uuid.UUID) (connection.Connection, error)) func(context.Context, access.Caller, *connectionName) (*body[connection.Connection], error) {
+	return func(ctx context.Context, caller access.Caller, in *connectionName) (*body[connection.Connection], error) {
+		var c connection.Connection
+		err := f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
+			found, err := connection.Get(ctx, tx, in.Name)
+			if err != nil {
+				return err
+			}
+			c, err = change(ctx, tx, f.act(caller), found.ID)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if c.State == connection.Paused {
+			if err := f.Syncs.Cancel(ctx, caller.Tenant, c.ID); err != nil {
+				return nil, err
+			}
+		}
+		return &body[connection.Connection]{c}, f.Syncs.Schedule(ctx, caller.Tenant, c)
+	}
+}
+
+func (f *face) removeConnection(ctx context.Context, caller access.Caller, in *connectionName) (*none, error) {
+	c, err := f.connection(ctx, caller, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Syncs.Unschedule(ctx, caller.Tenant, c.ID); err != nil {
+		return nil, err
+	}
+	if err := f.Syncs.Cancel(ctx, caller.Tenant, c.ID); err != nil {
+		return nil, err
+	}
+	return nil, f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
+		return connection.Remove(ctx, tx, f.act(caller), c.ID)
+	})
+}
+
+// secretsOf hands a connection's secrets out one by one, by the path of their property.
+func secretsOf(s connection.Settings) func(context.Context, string) (string, error) {
+	return func(_ context.Context, name string) (string, error) {
+		secret, ok := s.Secrets[name]
+		if !ok {
+			return "", fmt.Errorf("%w: this connection has no secret %q", errInvalid, name)
+		}
+		return secret, nil
+	}
+}
