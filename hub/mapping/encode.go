@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"math"
-	"slices"
 	"strconv"
 
 	"cel.dev/cel-go/common/types"
@@ -61,7 +60,8 @@ func appendValue(b []byte, v ref.Val) ([]byte, error) {
 	case traits.Lister:
 		return appendList(b, v)
 	case traits.Mapper:
-		return appendMapper(b, v)
+		sorted := inOrder(v)
+		return appendMap(b, sorted.keys, sorted.values)
 	case *types.Err:
 		return b, toFault(v)
 	}
@@ -117,18 +117,6 @@ func appendList(b []byte, l traits.Lister) ([]byte, error) {
 func dropped(v ref.Val) bool {
 	_, null := v.(types.Null)
 	return !null && absent(v)
-}
-
-func appendMapper(b []byte, m traits.Mapper) ([]byte, error) {
-	var keys, values []ref.Val
-	for it := m.Iterator(); it.HasNext() == types.True; {
-		keys = append(keys, it.Next())
-	}
-	slices.SortFunc(keys, compareKeys)
-	for _, key := range keys {
-		values = append(values, m.Get(key))
-	}
-	return appendMap(b, keys, values)
 }
 
 func appendMap(b []byte, keys, values []ref.Val) ([]byte, error) {

@@ -53,6 +53,19 @@ func newSortedMap(adapter types.Adapter, entries map[ref.Val]ref.Val) *ordered {
 	return made.indexed()
 }
 
+// inOrder gives a map whose entries have an order: its own if it has one, else that of the keys.
+func inOrder(m traits.Mapper) *ordered {
+	if o, ok := m.(*ordered); ok {
+		return o
+	}
+	entries := map[ref.Val]ref.Val{}
+	for it := m.Iterator(); it.HasNext() == types.True; {
+		key := it.Next()
+		entries[key] = m.Get(key)
+	}
+	return newSortedMap(types.DefaultTypeAdapter, entries)
+}
+
 // compareKeys orders keys of one type by value and keys of different types by their type's name.
 func compareKeys(a, b ref.Val) int {
 	if a.Type() == b.Type() {

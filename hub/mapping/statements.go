@@ -169,8 +169,11 @@ func (e *Evaluation) each(st *statement, made *outputs) error {
 	if opt, ok := value.(*types.Optional); ok {
 		value = opt.GetValue()
 	}
+	if m, ok := value.(traits.Mapper); ok {
+		value = inOrder(m)
+	}
 	switch items := value.(type) {
-	case traits.Mapper:
+	case *ordered:
 		for it := items.Iterator(); it.HasNext() == types.True; {
 			key := it.Next()
 			if err := e.one(st, key, items.Get(key), made); err != nil {
