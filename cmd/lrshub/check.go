@@ -7,5 +7,4 @@ import (
 )
 
 func checkCommand() *cobra.Command                          { return &cobra.Command{Use: "check"} }
-func addUses(*cobra.Command)                                {}
 func addDemo(context.Context, string, string, string) error { return nil }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lrshub/lrshub/hub/api"
 	"github.com/lrshub/lrshub/hub/lrs"
 )
 
@@ -112,6 +113,10 @@ func (p *process) serve(ctx context.Context) error {
 func (p *process) handler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle(lrs.Path, lrs.Handler(authenticator{p.rooms}, p.gate, p.ingest, p.disclose))
+	mux.Handle(api.Path, api.Handler(api.Rooms{
+		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Host: p.host, Temporal: p.temporal,
+		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), PrepareTenant: p.prepareTenant,
+	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", p.readiness)
 	return mux, nil

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
+	"go.temporal.io/sdk/client"
+
 	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/audit"
 	"github.com/lrshub/lrshub/hub/auth"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/disclose"
@@ -15,6 +19,7 @@ import (
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/records"
 	"github.com/lrshub/lrshub/hub/vault"
+	"github.com/lrshub/lrshub/plugins/host"
 	"github.com/lrshub/lrshub/policies"
 )
 
@@ -29,6 +34,10 @@ type rooms struct {
 	clients    *auth.Clients
 	ingest     *ingest.Road
 	disclose   *disclose.Road
+	signer     *audit.Signer
+	anchor     *audit.Anchor
+	temporal   client.Client
+	host       *host.Host
 }
 
 // openRooms opens the rooms that every kind of hub process has.
@@ -58,10 +67,42 @@ func openRooms(ctx context.Context, s settings) (*rooms, error) {
 	}
 	r.ingest = ingest.New(r.db, r.vault, r.dictionary, s.PublicURL, time.Now)
 	r.disclose = disclose.New(r.db, r.vault, r.dictionary, r.gate, s.PublicURL, time.Now)
-	if err := r.prepareTenants(ctx); err != nil {
-		return nil, errors.Join(err, r.db.Close())
+	for _, step := range []func(context.Context) error{r.prepareTenants, r.openAudit, r.openWorkflows} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, r.close())
+		}
 	}
 	return r, nil
+}
+
+// openAudit opens the audit log's signing key and anchor.
+func (r *rooms) openAudit(context.Context) (err error) {
+	if r.signer, err = audit.OpenSigner(r.settings.AuditDir, rand.Reader); err != nil {
+		return err
+	}
+	r.anchor, err = audit.OpenAnchor(r.settings.AuditDir)
+	return err
+}
+
+// openWorkflows connects to Temporal and makes the host of connectors.
+func (r *rooms) openWorkflows(ctx context.Context) (err error) {
+	if r.host, err = r.openHost(); err != nil {
+		return err
+	}
+	r.temporal, err = r.openTemporal(ctx)
+	return err
+}
+
+// close lets go of everything that was opened.
+func (r *rooms) close() error {
+	var err error
+	if r.temporal != nil {
+		r.temporal.Close()
+	}
+	if r.host != nil {
+		err = r.host.Close()
+	}
+	return errors.Join(err, r.db.Close())
 }
 
 // prepareTenants gives each tenant what it cannot be without: keys, the default purpose, the default grants. What is there stays.

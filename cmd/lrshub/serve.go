@@ -33,7 +33,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer r.db.Close()
+			defer r.close()
 			p := &process{rooms: r, listener: listener, serves: true}
 			p.ready = func(context.Context) error { fmt.Printf("http://%s/console/ ready\n", listener.Addr()); return nil }
 			return p.run(c.Context())
@@ -56,7 +56,7 @@ func workerCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer r.db.Close()
+			defer r.close()
 			p := &process{rooms: r, works: true}
 			p.ready = func(context.Context) error { fmt.Println("worker ready"); return nil }
 			return p.run(c.Context())

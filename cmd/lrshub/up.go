@@ -226,7 +226,7 @@ func (f *folder) run(ctx context.Context, o upOptions, s settings, listener net.
 	if err != nil {
 		return err
 	}
-	defer r.db.Close()
+	defer r.close()
 	token, err := f.administrator(ctx, r)
 	if err != nil {
 		return err

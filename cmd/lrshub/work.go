@@ -2,34 +2,74 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"time"
 
+	"go.temporal.io/sdk/client"
+
+	"github.com/lrshub/lrshub/connectors"
 	"github.com/lrshub/lrshub/hub/audit"
+	"github.com/lrshub/lrshub/plugins/host"
+	"github.com/lrshub/lrshub/workflows/codec"
+	"github.com/lrshub/lrshub/workflows/sync"
 )
 
-// auditKeeper opens the audit log's signer and anchor.
-func (r *rooms) auditKeeper() (*audit.Signer, *audit.Anchor, error) {
-	signer, err := audit.OpenSigner(r.settings.AuditDir, rand.Reader)
+// openTemporal connects to Temporal. What goes there is sealed, payloads and error texts alike.
+func (r *rooms) openTemporal(ctx context.Context) (client.Client, error) {
+	key, err := r.keys.Secret("temporal-codec")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	anchor, err := audit.OpenAnchor(r.settings.AuditDir)
+	c, err := codec.New(key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("audit anchor: %w", err)
+		return nil, err
 	}
-	return signer, anchor, nil
+	data, failures := c.Converters()
+	flow, err := client.DialContext(ctx, client.Options{
+		HostPort: r.settings.Temporal, Namespace: r.settings.Namespace, Logger: sync.Logger(slog.Default()), DataConverter: data,
+		FailureConverter: failures,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("no answer from Temporal at %s: %w", r.settings.Temporal, err)
+	}
+	return flow, nil
+}
+
+// builtin lists the built-in connectors.
+func builtin() []string { return slices.Sorted(maps.Keys(connectors.Builtin())) }
+
+// openHost makes the host of connectors.
+func (r *rooms) openHost() (*host.Host, error) {
+	if err := os.MkdirAll(r.settings.RunDir, 0o700); err != nil {
+		return nil, fmt.Errorf("folder for connectors' sockets: %w", err)
+	}
+	return host.New(host.Options{
+		SocketDir: r.settings.RunDir, Builtin: builtin(), Logger: slog.Default(), AllowNoNamespace: r.settings.Connectors.AllowNoNamespace,
+	}), nil
 }
 
 // sequence puts audit events into the log's tree until ctx ends.
 func (p *process) sequence(ctx context.Context) error {
-	signer, anchor, err := p.auditKeeper()
-	if err != nil {
-		return err
-	}
-	return audit.NewSequencer(audit.SequencerOptions{DB: p.db, Signer: signer, Anchor: anchor}).Run(ctx)
+	return audit.NewSequencer(audit.SequencerOptions{DB: p.db, Signer: p.signer, Anchor: p.anchor}).Run(ctx)
 }
 
+// work starts the workers of this process; end stops them.
 func (p *process) work(ctx context.Context) (end func(), err error) {
-	return func() {}, nil
+	workers := sync.NewWorkers(p.temporal, sync.Deps{DB: p.db, Vault: p.vault, Road: p.ingest, Host: p.host, Now: time.Now, Log: slog.Default()})
+	if err := workers.Start(); err != nil {
+		return nil, err
+	}
+	if err := sync.Reconcile(ctx, p.temporal, p.db); err != nil {
+		workers.Stop()
+		return nil, fmt.Errorf("bring schedules in line: %w", err)
+	}
+	if err := sync.EnsureHousekeeping(ctx, p.temporal); err != nil {
+		workers.Stop()
+		return nil, err
+	}
+	return workers.Stop, nil
 }

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lrshub/lrshub/connectors"
+	"github.com/lrshub/lrshub/plugins/contract"
+	"github.com/lrshub/lrshub/plugins/sdk"
+)
+
+func connectorCommand(r *remote) *cobra.Command {
+	return use("connector", "Kinds of source system", r, connectorList(r), connectorDescribe(r), connectorServe())
+}
+
+var connectorColumns = []column[sdk.Description]{
+	{"name", func(d sdk.Description) string { return d.Name }},
+	{"version", func(d sdk.Description) string { return d.Version }},
+	{"summary", func(d sdk.Description) string { return d.Summary }},
+}
+
+func connectorList(r *remote) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List connectors", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var list listOf[sdk.Description]
+			if err := r.call(c.Context(), http.MethodGet, "/connectors", nil, &list); err != nil {
+				return err
+			}
+			return show(r, list.Items, connectorColumns...)
+		},
+	}
+}
+
+func connectorDescribe(r *remote) *cobra.Command {
+	return &cobra.Command{
+		Use: "describe NAME", Short: "Show what a connector says of itself, the schema of its configuration included", Args: exactly("NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			var d sdk.Description
+			if err := r.call(c.Context(), http.MethodGet, "/connectors/"+url.PathEscape(args[0]), nil, &d); err != nil {
+				return err
+			}
+			if err := showOne(r, d, append(connectorColumns,
+				column[sdk.Description]{"streams", func(d sdk.Description) string { return streamNames(d.Streams) }})...); err != nil || r.output != "table" {
+				return err
+			}
+			fmt.Println("configuration (JSON Schema):")
+			fmt.Println(d.ConfigSchema)
+			return nil
+		},
+	}
+}
+
+func streamNames(list []contract.Stream) string {
+	if len(list) == 0 {
+		return "as configured"
+	}
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = s.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// connectorServe is how the hub starts a built-in connector: as a process of its own.
+func connectorServe() *cobra.Command {
+	return &cobra.Command{
+		Use: "serve NAME", Short: "Run a built-in connector; the hub starts this itself", Args: exactly("NAME"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			make, ok := connectors.Builtin()[args[0]]
+			if !ok {
+				return usage("there is no built-in connector %q, there are %s", args[0], strings.Join(builtin(), ", "))
+			}
+			_ = os.Stdin.Close()
+			sdk.Serve(make())
+			return nil
+		},
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+)
+
+func statementCommand(r *remote) *cobra.Command {
+	return use("statement", "Stored statements", r, statementExport(r))
+}
+
+func statementExport(r *remote) *cobra.Command {
+	var verb, activity, since, until, file string
+	var limit int
+	var voidings bool
+	c := &cobra.Command{
+		Use:   "export",
+		Short: "Stream statements as NDJSON, oldest first",
+		Long: `Stream statements as NDJSON, oldest first, in the form that the credential may see. Voided statements are left out, and so are
+those that void them: what is exported is what now holds.`,
+		Example: `  lrshub statement export > statements.ndjson
+  lrshub statement export --verb http://adlnet.gov/expapi/verbs/passed --token "$TOKEN" | wc -l`,
+		Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			query := url.Values{}
+			for name, value := range map[string]string{"verb": verb, "activity": activity, "since": since, "until": until} {
+				if value != "" {
+					query.Set(name, value)
+				}
+			}
+			if limit > 0 {
+				query.Set("limit", strconv.Itoa(limit))
+			}
+			if voidings {
+				query.Set("with-voidings", "true")
+			}
+			response, err := r.send(c.Context(), http.MethodGet, "/statements/export?"+query.Encode(), nil)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			var out io.Writer = os.Stdout
+			if file != "" {
+				f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				out = f
+			}
+			return copyExport(r, out, response)
+		},
+	}
+	c.Flags().StringVar(&verb, "verb", "", "only with this verb (IRI)")
+	c.Flags().StringVar(&activity, "activity", "", "only with this object (IRI)")
+	c.Flags().StringVar(&since, "since", "", "only stored after (RFC 3339)")
+	c.Flags().StringVar(&until, "until", "", "only stored at or before (RFC 3339)")
+	c.Flags().IntVar(&limit, "limit", 0, "at most so many (default: all)")
+	c.Flags().BoolVar(&voidings, "with-voidings", false, "voiding statements too")
+	c.Flags().StringVar(&file, "file", "", "write to this file (default: standard output)")
+	return c
+}
+
+// copyExport copies an export and holds its lines against the count that the hub gives at the end.
+func copyExport(r *remote, out io.Writer, response *http.Response) error {
+	w := bufio.NewWriterSize(out, 256<<10)
+	bar := progress(r, -1, "statements")
+	lines := bufio.NewReaderSize(response.Body, 256<<10)
+	var count int64
+	for {
+		chunk, err := lines.ReadSlice('\n')
+		if _, werr := w.Write(chunk); werr != nil {
+			return werr
+		}
+		if err == nil {
+			if count++; count%1000 == 0 {
+				_ = bar.Set64(count)
+			}
+			continue
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return exitError{exitPartly, fmt.Sprintf("the export broke off after %d statements: %v", count, err)}
+		}
+	}
+	_ = bar.Finish()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if told := response.Trailer.Get("Lrshub-Statements"); told != strconv.FormatInt(count, 10) {
+		return exitError{exitPartly, fmt.Sprintf("%d statements came, the hub counted %q: the export is not whole", count, told)}
+	}
+	r.say("%d statements", count)
+	return nil
+}
+
+// progress is a bar on a terminal and nothing elsewhere. total -1: unknown.
+func progress(r *remote, total int64, what string) *progressbar.ProgressBar {
+	info, err := os.Stderr.Stat()
+	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0 && !r.quiet
+	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetVisibility(terminal),
+		progressbar.OptionSetDescription(what), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+}
