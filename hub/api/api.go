@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"go.temporal.io/sdk/client"
 
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/audit"
@@ -35,7 +36,7 @@ type Rooms struct {
 	Ingest   *ingest.Road
 	Disclose *disclose.Road
 	Host     *host.Host
-	Syncs    Syncs
+	Temporal client.Client
 	Signer   *audit.Signer
 	Anchor   *audit.Anchor
 	Now      func() time.Time

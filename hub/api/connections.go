@@ -7,27 +7,15 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
 
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/plugins/host"
 	"github.com/lrshub/lrshub/plugins/sdk"
+	"github.com/lrshub/lrshub/workflows/sync"
 )
-
-// Syncs starts and steers syncs: workflows/sync.
-type Syncs interface {
-	// Start starts a run and gives its id. connection.ErrRunning, connection.ErrPaused.
-	Start(ctx context.Context, tenant database.TenantID, connection uuid.UUID, full bool, by string) (uuid.UUID, error)
-	// Replay maps open dead letters anew.
-	Replay(ctx context.Context, tenant database.TenantID, connection uuid.UUID, by string) error
-	// Cancel ends the connection's run, if one runs.
-	Cancel(ctx context.Context, tenant database.TenantID, connection uuid.UUID) error
-	// Schedule makes the connection's schedule what the connection says: interval and whether it is paused.
-	Schedule(ctx context.Context, tenant database.TenantID, c connection.Connection) error
-	// Unschedule removes it.
-	Unschedule(ctx context.Context, tenant database.TenantID, connection uuid.UUID) error
-}
 
 var (
 	readConnections  = need{access.Read, access.Connections}
@@ -36,7 +24,8 @@ var (
 	writeMappings    = need{access.Write, access.Mappings}
 )
 
-type connectionName struct {
+// ConnectionName is the path parameter of what is about one connection; exported since huma reads only exported embedded structs.
+type ConnectionName struct {
 	Name string `path:"name" doc:"name or id"`
 }
 
@@ -47,8 +36,8 @@ type newConnection struct {
 	}
 }
 
-// listed is a connection with its newest run, as a list shows it.
-type listed struct {
+// listedConnection is a connection with its newest run, as a list shows it.
+type listedConnection struct {
 	connection.Connection
 	LastRun *connection.Run `json:"last_run,omitempty"`
 	Dead    int64           `json:"dead_letters"`
@@ -64,12 +53,12 @@ func (f *face) connections() {
 	register(f, operation{http.MethodPost, "/connections", "Add a connection", writeConnections, tag, 201}, f.addConnection)
 	register(f, operation{http.MethodGet, "/connections", "List connections, each with its newest run", readConnections, tag, 0}, f.listConnections)
 	register(f, operation{http.MethodGet, "/connections/{name}", "Show a connection", readConnections, tag, 0},
-		func(ctx context.Context, caller access.Caller, in *connectionName) (*body[connection.Connection], error) {
+		func(ctx context.Context, caller access.Caller, in *ConnectionName) (*body[connection.Connection], error) {
 			c, err := f.connection(ctx, caller, in.Name)
 			return &body[connection.Connection]{c}, err
 		})
 	register(f, operation{http.MethodPost, "/connections/{name}/check", "Ask the connector whether its source can be reached and read", writeConnections, tag, 0},
-		func(ctx context.Context, caller access.Caller, in *connectionName) (*body[checked], error) {
+		func(ctx context.Context, caller access.Caller, in *ConnectionName) (*body[checked], error) {
 			err := f.withProcess(ctx, caller, in.Name, func(p *host.Process, _ connection.Connection, _ connection.Settings) error { return p.Check(ctx) })
 			if err == nil {
 				return &body[checked]{checked{OK: true}}, nil
@@ -80,7 +69,7 @@ func (f *face) connections() {
 			return nil, err
 		})
 	register(f, operation{http.MethodPost, "/connections/{name}/discover", "Ask the connector which streams its source has", writeConnections, tag, 0},
-		func(ctx context.Context, caller access.Caller, in *connectionName) (*body[sdk.Description], error) {
+		func(ctx context.Context, caller access.Caller, in *ConnectionName) (*body[sdk.Description], error) {
 			var d sdk.Description
 			err := f.withProcess(ctx, caller, in.Name, func(p *host.Process, _ connection.Connection, s connection.Settings) (err error) {
 				d, err = p.Describe(ctx, s.Config)
@@ -89,9 +78,9 @@ func (f *face) connections() {
 			return &body[sdk.Description]{d}, err
 		})
 	register(f, operation{http.MethodPost, "/connections/{name}/pause", "Pause a connection: no run starts, the one that runs is ended", writeConnections, tag, 0},
-		f.steer(connection.Pause))
+		f.steer(connection.Pause, sync.Pause))
 	register(f, operation{http.MethodPost, "/connections/{name}/resume", "Let a paused connection run again", writeConnections, tag, 0},
-		f.steer(connection.Resume))
+		f.steer(connection.Resume, sync.Resume))
 	register(f, operation{http.MethodDelete, "/connections/{name}", "Remove a connection; its statements stay", writeConnections, tag, 204}, f.removeConnection)
 }
 
@@ -150,17 +139,17 @@ func (f *face) addConnection(ctx context.Context, caller access.Caller, in *newC
 	if err != nil {
 		return nil, err
 	}
-	return &body[connection.Connection]{c}, f.Syncs.Schedule(ctx, caller.Tenant, c)
+	return &body[connection.Connection]{c}, sync.EnsureSchedule(ctx, f.Temporal, caller.Tenant, c)
 }
 
-func (f *face) listConnections(ctx context.Context, caller access.Caller, _ *none) (*body[listOf[listed]], error) {
-	var list []listed
+func (f *face) listConnections(ctx context.Context, caller access.Caller, _ *none) (*body[listOf[listedConnection]], error) {
+	var list []listedConnection
 	err := f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
 		all, err := connection.List(ctx, tx)
 		if err != nil {
 			return err
 		}
-		list = make([]listed, len(all))
+		list = make([]listedConnection, len(all))
 		for i, c := range all {
 			list[i].Connection = c
 			runs, err := connection.History(ctx, tx, c.ID, time.Time{}, 1)
@@ -205,9 +194,12 @@ func (f *face) withProcess(ctx context.Context, caller access.Caller, name strin
 	return fn(p, c, settings)
 }
 
-// steer pauses or resumes, in the hub's rows and in the schedule.
-func (f *face) steer(change func(context.Context, *database.Tx, connection.Act, uuid.UUID) (connection.Connection, error)) func(context.Context, access.Caller, *connectionName) (*body[connection.Connection], error) {
-	return func(ctx context.Context, caller access.Caller, in *connectionName) (*body[connection.Connection], error) {
+// steer pauses or resumes: first in the hub's rows, which hold, then what Temporal does.
+func (f *face) steer(
+	change func(context.Context, *database.Tx, connection.Act, uuid.UUID) (connection.Connection, error),
+	follow func(context.Context, client.Client, database.TenantID, connection.Connection) error,
+) func(context.Context, access.Caller, *ConnectionName) (*body[connection.Connection], error) {
+	return func(ctx context.Context, caller access.Caller, in *ConnectionName) (*body[connection.Connection], error) {
 		var c connection.Connection
 		err := f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
 			found, err := connection.Get(ctx, tx, in.Name)
@@ -220,29 +212,22 @@ func (f *face) steer(change func(context.Context, *database.Tx, connection.Act, 
 		if err != nil {
 			return nil, err
 		}
-		if c.State == connection.Paused {
-			if err := f.Syncs.Cancel(ctx, caller.Tenant, c.ID); err != nil {
-				return nil, err
-			}
-		}
-		return &body[connection.Connection]{c}, f.Syncs.Schedule(ctx, caller.Tenant, c)
+		return &body[connection.Connection]{c}, follow(ctx, f.Temporal, caller.Tenant, c)
 	}
 }
 
-func (f *face) removeConnection(ctx context.Context, caller access.Caller, in *connectionName) (*none, error) {
+func (f *face) removeConnection(ctx context.Context, caller access.Caller, in *ConnectionName) (*none, error) {
 	c, err := f.connection(ctx, caller, in.Name)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Syncs.Unschedule(ctx, caller.Tenant, c.ID); err != nil {
-		return nil, err
-	}
-	if err := f.Syncs.Cancel(ctx, caller.Tenant, c.ID); err != nil {
-		return nil, err
-	}
-	return nil, f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
+	err = f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
 		return connection.Remove(ctx, tx, f.act(caller), c.ID)
 	})
+	if err != nil {
+		return nil, err
+	}
+	return nil, sync.Remove(ctx, f.Temporal, caller.Tenant, c)
 }
 
 // secretsOf hands a connection's secrets out one by one, by the path of their property.

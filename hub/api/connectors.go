@@ -23,7 +23,7 @@ func (f *face) connectors() {
 			return items(list), nil
 		})
 	register(f, operation{http.MethodGet, "/connectors/{name}", "Show what a connector says of itself", readConnections, "connectors", 0},
-		func(ctx context.Context, _ access.Caller, in *connectionName) (*body[sdk.Description], error) {
+		func(ctx context.Context, _ access.Caller, in *ConnectionName) (*body[sdk.Description], error) {
 			d, err := f.describeConnector(ctx, in.Name)
 			return &body[sdk.Description]{d}, err
 		})

@@ -13,7 +13,7 @@ import (
 )
 
 type newMapping struct {
-	connectionName
+	ConnectionName
 	Body struct {
 		Document string `json:"document" doc:"the mapping, YAML"`
 	}
@@ -32,7 +32,7 @@ type difference struct {
 
 func (f *face) mappings() {
 	register(f, operation{http.MethodGet, "/connections/{name}/mapping", "Show the mapping in force", readMappings, "mappings", 0},
-		func(ctx context.Context, caller access.Caller, in *connectionName) (*body[connection.MappingVersion], error) {
+		func(ctx context.Context, caller access.Caller, in *ConnectionName) (*body[connection.MappingVersion], error) {
 			var m connection.MappingVersion
 			err := f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
 				c, err := connection.Get(ctx, tx, in.Name)

@@ -11,10 +11,15 @@ import (
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/audit"
 	"github.com/lrshub/lrshub/hub/auth"
+	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/mapping"
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/plugins/contract"
+	"github.com/lrshub/lrshub/plugins/host"
+	"github.com/lrshub/lrshub/workflows/sync"
 )
 
 // Problem is a problem of RFC 9457. Detail says what, where and what to do.
@@ -60,6 +65,23 @@ var kinds = []struct {
 	{errTenantExists, http.StatusConflict},
 	{errUnknownTenant, http.StatusNotFound},
 	{audit.ErrUnknownEvent, http.StatusNotFound},
+	{connection.ErrUnknown, http.StatusNotFound},
+	{connection.ErrUnknownRun, http.StatusNotFound},
+	{connection.ErrUnknownMapping, http.StatusNotFound},
+	{connection.ErrExists, http.StatusConflict},
+	{connection.ErrRunning, http.StatusConflict},
+	{connection.ErrPaused, http.StatusConflict},
+	{sync.ErrNotRunning, http.StatusConflict},
+	{connection.ErrName, http.StatusUnprocessableEntity},
+	{connection.ErrFile, http.StatusUnprocessableEntity},
+	{mapping.ErrDocument, http.StatusUnprocessableEntity},
+	{host.ErrUnknown, http.StatusUnprocessableEntity},
+	{host.ErrChecksum, http.StatusUnprocessableEntity},
+	{host.ErrNoNamespace, http.StatusBadGateway},
+	{host.ErrHandshake, http.StatusBadGateway},
+	{host.ErrTimeout, http.StatusBadGateway},
+	{host.ErrDied, http.StatusBadGateway},
+	{host.ErrProtocol, http.StatusBadGateway},
 	{people.ErrUnknownPurpose, http.StatusUnprocessableEntity},
 	{people.ErrInvalidPurpose, http.StatusUnprocessableEntity},
 	{auth.ErrInvalidClient, http.StatusUnprocessableEntity},
@@ -79,6 +101,10 @@ func problemOf(err error) *Problem {
 		if errors.Is(err, k.err) {
 			return problem(k.status, err.Error())
 		}
+	}
+	var source *contract.Error // what a connector says of its source or its configuration
+	if errors.As(err, &source) {
+		return problem(http.StatusUnprocessableEntity, err.Error())
 	}
 	slog.Error("management request failed", "error", err)
 	return problem(http.StatusInternalServerError, "the hub failed; its log says why")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/workflows/sync"
 )
 
 var (
@@ -19,7 +21,7 @@ var (
 )
 
 type newRun struct {
-	connectionName
+	ConnectionName
 	Body struct {
 		Full bool `json:"full,omitempty" doc:"read everything again"`
 	} `required:"false"`
@@ -34,7 +36,7 @@ type startedRun struct {
 }
 
 type historyQuery struct {
-	connectionName
+	ConnectionName
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"20"`
 }
 
@@ -51,7 +53,7 @@ type letter struct {
 }
 
 type letterQuery struct {
-	connectionName
+	ConnectionName
 	After uuid.UUID `query:"after" doc:"letters after this one"`
 	Limit int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
@@ -63,7 +65,10 @@ func (f *face) syncs() {
 			if err != nil {
 				return nil, err
 			}
-			run, err := f.Syncs.Start(ctx, caller.Tenant, c.ID, in.Body.Full, caller.Client.String())
+			if c.State == connection.Paused {
+				return nil, fmt.Errorf("%w: resume it first (lrshub connection resume %s)", connection.ErrPaused, c.Name)
+			}
+			run, err := sync.Start(ctx, f.Temporal, sync.Target{Tenant: caller.Tenant, Connection: c.ID}, in.Body.Full, caller.Client.String())
 			return &body[startedRun]{startedRun{run}}, err
 		})
 	register(f, operation{http.MethodGet, "/connections/{name}/syncs", "List a connection's runs, newest first", readSyncs, "syncs", 0},
@@ -90,12 +95,21 @@ func (f *face) syncs() {
 		})
 	register(f, operation{http.MethodGet, "/connections/{name}/dead-letters", "List open dead letters, without what they hold", readLetters, "dead-letters", 0}, f.listLetters)
 	register(f, operation{http.MethodPost, "/connections/{name}/dead-letters/replay", "Map the open dead letters anew", need{access.Write, access.DeadLetters}, "dead-letters", 202},
-		func(ctx context.Context, caller access.Caller, in *connectionName) (*none, error) {
+		func(ctx context.Context, caller access.Caller, in *ConnectionName) (*body[startedRun], error) {
 			c, err := f.connection(ctx, caller, in.Name)
 			if err != nil {
 				return nil, err
 			}
-			return nil, f.Syncs.Replay(ctx, caller.Tenant, c.ID, caller.Client.String())
+			run, err := sync.StartReplay(ctx, f.Temporal, sync.Target{Tenant: caller.Tenant, Connection: c.ID}, caller.Client.String())
+			return &body[startedRun]{startedRun{run}}, err
+		})
+	register(f, operation{http.MethodPost, "/connections/{name}/cancel", "End the run that is under way; what it stored stays", writeSyncs, "syncs", 0},
+		func(ctx context.Context, caller access.Caller, in *ConnectionName) (*none, error) {
+			c, err := f.connection(ctx, caller, in.Name)
+			if err != nil {
+				return nil, err
+			}
+			return nil, sync.Cancel(ctx, f.Temporal, sync.Target{Tenant: caller.Tenant, Connection: c.ID})
 		})
 }
 
