@@ -28,6 +28,7 @@ import (
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/vault"
+	"github.com/lrshub/lrshub/plugins/contract"
 )
 
 var (
@@ -121,6 +122,15 @@ type Settings struct {
 	Config  json.RawMessage   `json:"config"`            // for the connector's process, without secrets
 	Secrets map[string]string `json:"secrets,omitempty"` // by the path of the property that the schema marks with x-secret
 	Params  json.RawMessage   `json:"params,omitempty"`  // for the mapping
+}
+
+// Secret gives a secret to the host (host.Session.Secrets). The error is a *contract.Error of class config.
+func (s Settings) Secret(_ context.Context, name string) (string, error) {
+	value, there := s.Secrets[name]
+	if !there {
+		return "", &contract.Error{Class: contract.ClassConfig, Message: fmt.Sprintf("the configuration has no secret %q: set it in the connection's file", name)}
+	}
+	return value, nil
 }
 
 // Settings opens the configuration.

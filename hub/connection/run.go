@@ -83,6 +83,14 @@ func (p *Progress) add(q Progress) {
 	p.Dead += q.Dead
 }
 
+// Startable gives ErrPaused when the connection is paused.
+func (c Connection) Startable() error {
+	if c.State == Paused {
+		return fmt.Errorf("%w: resume it first (lrshub connection resume %s)", ErrPaused, c.Name)
+	}
+	return nil
+}
+
 // Begin makes a run and gives it the lease until then. Asked again with the same run id it takes up that run. Errors: ErrUnknown,
 // ErrPaused, ErrRunning (the lease is another run's), ErrLeaseLost (this run was ended in the meantime).
 // A run whose lease ran out is ended as failed, class lost.
@@ -91,8 +99,8 @@ func Begin(ctx context.Context, tx *database.Tx, run Run, until time.Time) error
 	if err != nil {
 		return err
 	}
-	if c.State == Paused {
-		return fmt.Errorf("%w: resume it first (lrshub connection resume %s)", ErrPaused, c.Name)
+	if err := c.Startable(); err != nil {
+		return err
 	}
 	var state RunState
 	err = tx.GetContext(ctx, &state, `SELECT state FROM sync_run WHERE tenant_id = $1 AND id = $2`, tx.Tenant, run.ID)

@@ -1,0 +1,179 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/lrshub/lrshub/hub/connection"
+	"github.com/lrshub/lrshub/hub/database"
+)
+
+// ErrNotRunning: no run of the connection is under way.
+var ErrNotRunning = errors.New("sync: no run of this connection is under way")
+
+// Start starts a run of a connection; full ignores what is known and reads everything. by is the id of the credential that asks. It gives the id of
+// the run, which appears in Postgres (connection.GetRun) once it began. connection.ErrRunning when one is under way.
+func Start(ctx context.Context, c client.Client, t Target, full bool, by string) (uuid.UUID, error) {
+	return start(ctx, c, "Sync", Input{Target: t, Full: full, By: by})
+}
+
+// StartReplay starts a run that maps the connection's open dead letters again. Otherwise as Start.
+func StartReplay(ctx context.Context, c client.Client, t Target, by string) (uuid.UUID, error) {
+	return start(ctx, c, "Replay", Input{Target: t, By: by})
+}
+
+func start(ctx context.Context, c client.Client, workflow string, in Input) (uuid.UUID, error) {
+	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: in.workflowID(), TaskQueue: Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+	}, workflow, in)
+	var running *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &running) {
+		return uuid.Nil, fmt.Errorf("%w: wait for it, or cancel it", connection.ErrRunning)
+	}
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("sync: start: %w", err)
+	}
+	return RunID(run.GetRunID()), nil
+}
+
+// RunError is how a run failed. Class is a contract.Class or one of this package's.
+type RunError struct {
+	Class string
+	Text  string // what failed and what to do; no value of a record
+}
+
+func (e *RunError) Error() string { return e.Class + ": " + e.Text }
+
+// Wait waits for the connection's newest run to end. The error is a *RunError if the run did not succeed.
+func Wait(ctx context.Context, c client.Client, t Target) error {
+	err := c.GetWorkflow(ctx, t.workflowID(), "").Get(ctx, nil)
+	var ended *temporal.WorkflowExecutionError
+	if errors.As(err, &ended) {
+		o := outcome(errors.Unwrap(ended))
+		return &RunError{Class: o.Class, Text: o.Error}
+	}
+	if err != nil {
+		return fmt.Errorf("sync: wait: %w", err)
+	}
+	return nil
+}
+
+// Cancel asks the connection's run to end; what it stored stays. ErrNotRunning when there is none. It does not wait for the end.
+func Cancel(ctx context.Context, c client.Client, t Target) error {
+	err := c.CancelWorkflow(ctx, t.workflowID(), "")
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
+		return ErrNotRunning
+	}
+	if err != nil {
+		return fmt.Errorf("sync: cancel: %w", err)
+	}
+	return nil
+}
+
+// Status is what Temporal knows of a connection; the rest stands in Postgres (connection.History).
+type Status struct {
+	Running   bool      `json:"running"`
+	Run       uuid.UUID `json:"run"`               // under way, or the last one that Temporal remembers; zero: none
+	Attempt   int32     `json:"attempt,omitempty"` // of what is being done, from 1
+	NextTry   time.Time `json:"next_try,omitzero"` // when it waits between two attempts
+	Scheduled bool      `json:"scheduled"`         // runs by itself
+	Paused    bool      `json:"paused"`            // would, but its schedule is paused
+	NextRun   time.Time `json:"next_run,omitzero"` // by the schedule
+}
+
+// Describe asks Temporal about a connection.
+func Describe(ctx context.Context, c client.Client, t Target) (Status, error) {
+	var s Status
+	d, err := c.DescribeWorkflowExecution(ctx, t.workflowID(), "")
+	var missing *serviceerror.NotFound
+	if err != nil && !errors.As(err, &missing) {
+		return s, fmt.Errorf("sync: describe: %w", err)
+	}
+	if err == nil {
+		info := d.GetWorkflowExecutionInfo()
+		s.Running = info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+		s.Run = RunID(info.GetFirstRunId())
+		for _, pending := range d.GetPendingActivities() {
+			s.Attempt = pending.GetAttempt()
+			if pending.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && pending.GetScheduledTime().AsTime().After(time.Unix(0, 0)) && s.Attempt > 1 {
+				s.NextTry = pending.GetScheduledTime().AsTime()
+			}
+		}
+	}
+	schedule, err := c.ScheduleClient().GetHandle(ctx, t.scheduleID()).Describe(ctx)
+	if err != nil {
+		if errors.As(err, &missing) {
+			return s, nil
+		}
+		return s, fmt.Errorf("sync: describe schedule: %w", err)
+	}
+	s.Scheduled, s.Paused = true, schedule.Schedule.State.Paused
+	if len(schedule.Info.NextActionTimes) > 0 && !s.Paused {
+		s.NextRun = schedule.Info.NextActionTimes[0]
+	}
+	return s, nil
+}
+
+// Syncs steers syncs for a face that knows nothing of Temporal.
+type Syncs struct {
+	Client client.Client
+	DB     *database.DB
+}
+
+// Start starts a run and gives its id. Errors: connection.ErrUnknown, connection.ErrPaused, connection.ErrRunning.
+func (s Syncs) Start(ctx context.Context, tenant database.TenantID, id uuid.UUID, full bool, by string) (uuid.UUID, error) {
+	if err := s.startable(ctx, tenant, id); err != nil {
+		return uuid.Nil, err
+	}
+	return Start(ctx, s.Client, Target{tenant, id}, full, by)
+}
+
+// Replay starts a run that maps the open dead letters again. Errors as of Start.
+func (s Syncs) Replay(ctx context.Context, tenant database.TenantID, id uuid.UUID, by string) error {
+	if err := s.startable(ctx, tenant, id); err != nil {
+		return err
+	}
+	_, err := StartReplay(ctx, s.Client, Target{tenant, id}, by)
+	return err
+}
+
+// startable says at once what the run would find out when it begins.
+func (s Syncs) startable(ctx context.Context, tenant database.TenantID, id uuid.UUID) error {
+	return s.DB.ReadTenant(ctx, tenant, func(ctx context.Context, tx *database.Tx) error {
+		c, err := connection.Get(ctx, tx, id.String())
+		if err != nil {
+			return err
+		}
+		return c.Startable()
+	})
+}
+
+// Cancel ends the connection's run, if one is under way.
+func (s Syncs) Cancel(ctx context.Context, tenant database.TenantID, id uuid.UUID) error {
+	err := Cancel(ctx, s.Client, Target{tenant, id})
+	if errors.Is(err, ErrNotRunning) {
+		return nil
+	}
+	return err
+}
+
+// Schedule makes the connection's schedule what the connection says: its interval, and whether it is paused.
+func (s Syncs) Schedule(ctx context.Context, tenant database.TenantID, c connection.Connection) error {
+	return EnsureSchedule(ctx, s.Client, tenant, c)
+}
+
+// Unschedule removes the connection's schedule, if it has one.
+func (s Syncs) Unschedule(ctx context.Context, tenant database.TenantID, id uuid.UUID) error {
+	return deleteSchedule(ctx, s.Client, Target{tenant, id}.scheduleID())
+}
