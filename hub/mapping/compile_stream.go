@@ -26,9 +26,8 @@ func (c *compiler) lookups(s *stream, sc *scope, d *streamDoc) *scope {
 			for _, path := range l.by { // the hub finds the rows by these fields, so they must survive pruning
 				mark(c.fields.used, origin{stream: l.stream, path: path})
 			}
-			elem := l.shape
-			v.typ = cel.ListType(elem.cel)
-			v.origins = []origin{{stream: l.stream, shape: &shape{kind: contract.List, elem: elem, cel: v.typ}}}
+			all := listOf(l.shape)
+			v = variable{typ: all.cel, origins: []origin{{stream: l.stream, shape: all}}}
 		}
 		sc, l.slot = c.declare(s, sc, ld.name, ld.line, v)
 		s.lookups = append(s.lookups, l)
@@ -183,9 +182,7 @@ func (c *compiler) eachTypes(sc *scope, e *expression, origins []origin) (first,
 		first, second = variable{typ: cel.IntType}, variable{typ: t.Parameters()[0]}
 		for _, o := range origins {
 			if o.shape.kind == contract.List && o.shape.elem.kind == contract.Object {
-				if o.path != "" { // of a list of looked-up records the fields are named one by one
-					mark(c.fields.present, o)
-				}
+				walk.test([]origin{o})
 				second.origins = append(second.origins, origin{o.stream, o.path, o.shape.elem})
 				continue
 			}

@@ -70,7 +70,7 @@ var explain = map[Kind]string{
 	KindRecord:        "the record is not a JSON object",
 	KindMissing:       "a value that the expression reads is not in the record",
 	KindMissingRecord: "the looked-up record is missing",
-	KindType:          "a value has another type than the schema says",
+	KindType:          "a value is not of the type that the schema or the expression takes it for",
 	KindValue:         "a text cannot be read as what it should be",
 	KindRange:         "a number or time is out of range",
 	KindCost:          "the record takes more work than the limit allows",
@@ -150,7 +150,7 @@ var celFaults = []struct {
 	{"no such overload", KindType}, {"type conversion error", KindType}, {"unsupported", KindType}, {"got '", KindType},
 	{"divi", KindRange}, {"modulus", KindRange}, {"overflow", KindRange}, {"range", KindRange}, {"out of", KindRange},
 	{"invalid syntax", KindValue}, {"parsing", KindValue}, {"cannot parse", KindValue}, {"invalid", KindValue},
-	{"timestamp must be", KindValue}, {"size of", KindRange}, {"exceeds", KindCost},
+	{"formatting", KindType}, {"timestamp must be", KindValue}, {"size of", KindRange}, {"exceeds", KindCost},
 }
 
 // toFault turns any evaluation error into a fault. CEL's texts are matched, never passed on: they can hold values.

@@ -22,7 +22,7 @@ type origin struct {
 // fieldSet collects the paths that the expressions of a mapping name, by stream.
 type fieldSet struct {
 	used    map[string]map[string]bool
-	present map[string]map[string]bool // objects that are only asked whether they are there
+	present map[string]map[string]bool // objects, and lists of them, that are only asked whether they are there
 }
 
 func newFieldSet() *fieldSet {
@@ -87,9 +87,7 @@ func (a *analysis) value(e ast.Expr) []origin {
 	case ast.CallKind:
 		return a.call(e.AsCall())
 	case ast.ListKind:
-		for _, item := range e.AsList().Elements() {
-			a.consume(item)
-		}
+		return a.list(e.AsList().Elements())
 	case ast.MapKind:
 		for _, entry := range e.AsMap().Entries() {
 			a.consume(entry.AsMapEntry().Key())
@@ -103,6 +101,34 @@ func (a *analysis) value(e ast.Expr) []origin {
 		return a.comprehension(e.AsComprehension())
 	}
 	return nil
+}
+
+// list covers list literals: filter() makes its result of them, so objects put into a list are not yet used.
+func (a *analysis) list(items []ast.Expr) []origin {
+	var kept []origin
+	for _, item := range items {
+		for _, o := range a.value(item) {
+			if o.shape.kind == contract.Object {
+				kept = append(kept, origin{o.stream, o.path, listOf(o.shape)})
+				continue
+			}
+			a.used([]origin{o})
+		}
+	}
+	return kept
+}
+
+// lists gives where the objects in a list came from, and marks anything else as used.
+func (a *analysis) lists(e ast.Expr) []origin {
+	var kept []origin
+	for _, o := range a.value(e) {
+		if o.shape.kind == contract.List && o.shape.elem.kind == contract.Object {
+			kept = append(kept, o)
+			continue
+		}
+		a.used([]origin{o})
+	}
+	return kept
 }
 
 // consume marks everything that the value of an expression holds as used.
@@ -123,7 +149,7 @@ func (a *analysis) test(origins []origin) {
 	for _, o := range origins {
 		switch {
 		case o.path == "": // a looked-up record is there or not, whatever its fields
-		case o.shape.kind == contract.Object:
+		case o.shape.kind == contract.Object, o.shape.kind == contract.List && o.shape.elem.kind == contract.Object:
 			mark(a.fields.present, o)
 		default:
 			mark(a.fields.used, o)
@@ -177,6 +203,8 @@ func (a *analysis) call(call ast.CallExpr) []origin {
 		return extend(a.value(args[0]), name)
 	case operators.Index, operators.OptIndex:
 		return a.index(args[0], args[1])
+	case operators.Add:
+		return append(a.lists(args[0]), a.lists(args[1])...)
 	case operators.Conditional:
 		a.consume(args[0])
 		return append(slices.Clone(a.value(args[1])), a.value(args[2])...)
@@ -240,7 +268,7 @@ func (a *analysis) comprehension(c ast.ComprehensionExpr) []origin {
 	for _, o := range ranged {
 		if o.shape.kind == contract.List && o.shape.elem.kind == contract.Object {
 			elements = append(elements, origin{o.stream, o.path, o.shape.elem})
-			mark(a.fields.present, o)
+			a.test([]origin{o})
 			continue
 		}
 		a.used([]origin{o}) // keys, scalars and unknown values: all of it is needed

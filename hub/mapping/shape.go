@@ -100,12 +100,15 @@ func (s *shapes) of(where string, field contract.Field) (*shape, error) {
 }
 
 var (
-	anyShape  = &shape{kind: contract.Any, cel: types.DynType}
-	anyMap    = &shape{kind: contract.Map, elem: anyShape, cel: types.NewMapType(types.StringType, types.DynType)}
-	anyList   = &shape{kind: contract.List, elem: anyShape, cel: types.NewListType(types.DynType)}
-	stringMap = &shape{kind: contract.Map, elem: &shape{kind: contract.String, cel: types.StringType},
-		cel: types.NewMapType(types.StringType, types.StringType)}
+	anyShape = &shape{kind: contract.Any, cel: types.DynType}
+	anyMap   = &shape{kind: contract.Map, elem: anyShape, cel: types.NewMapType(types.StringType, types.DynType)}
+	anyList  = &shape{kind: contract.List, elem: anyShape, cel: types.NewListType(types.DynType)}
 )
+
+// listOf gives the shape of a list of such values.
+func listOf(elem *shape) *shape {
+	return &shape{kind: contract.List, elem: elem, cel: types.NewListType(elem.cel)}
+}
 
 // at follows a dotted path through objects only; ok is false where it leads nowhere.
 func (s *shape) at(path string) (found *shape, ok bool) {
