@@ -143,6 +143,10 @@ func (rd *reader) read(ctx context.Context, name string) error {
 		return err
 	}
 	k, before, err := rd.locate(l, alive)
+	if errors.Is(err, errPartial) {
+		rd.done += l.size
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -158,6 +162,9 @@ func (rd *reader) read(ctx context.Context, name string) error {
 	return nil
 }
 
+// errPartial says that a gzip file holds the beginning of a log of which more is known: it is being written.
+var errPartial = errors.New("the gzip file has no end yet")
+
 // locate finds how far a log was read, if the memory knows it: up to the furthest offset before which it holds what was read then.
 func (rd *reader) locate(l *logFile, alive func(int64) error) (best *known, before tail, err error) {
 	candidates := slices.Clone(rd.memory.index[l.head])
@@ -165,6 +172,9 @@ func (rd *reader) locate(l *logFile, alive func(int64) error) (best *known, befo
 	at := l.tails()
 	for _, k := range candidates {
 		t, err := at(k.offset, alive)
+		if l.zipped && best == nil && errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, tail{}, errPartial
+		}
 		if errors.Is(err, errShort) {
 			break
 		}
