@@ -30,7 +30,8 @@ type Start struct {
 	Full    bool     // begin with nothing
 }
 
-// StartStream says where a run begins, or goes on, to read a stream. A snapshot that came to its end starts anew, and so does one whose first part was
+// StartStream says where a run begins, or goes on, to read a stream. A snapshot that came to its end starts anew, with the cursor of its end: a connector that sees nothing new brings nothing and
+// completes nothing. It starts from nothing where its first part was
 // made of other looked-up records, or by another mapping, than its rest would be; one that was broken off goes on in its
 // generation. An incremental stream goes on from its cursor: what was read before keeps what it was made of. Full makes both begin with nothing.
 // Asked anew by the same run (its worker died), the run goes on where its last page ended, whatever Full says.
@@ -49,10 +50,14 @@ SELECT coalesce(sum(changes), 0)::bigint FROM connection_cursor WHERE tenant_id 
 	if err != nil {
 		return Reading{}, fmt.Errorf("connection: changes of lookups: %w", err)
 	}
-	stale := row.complete || row.mapping != s.Mapping || row.lookedUp != changes
-	if !row.exists || s.Full || stale && s.Stream.Mode != contract.Incremental {
+	stale := row.mapping != s.Mapping || row.lookedUp != changes
+	snapshot := s.Stream.Mode != contract.Incremental
+	if !row.exists || s.Full || snapshot && (stale || row.complete) {
+		if !row.exists || s.Full || stale {
+			row.sealed = []byte{} // else the connector may see at once that nothing changed since it came to the end
+		}
 		row.mapping, row.lookedUp = s.Mapping, changes
-		return row.restart(ctx, tx, connection, run, s.Stream, now)
+		return row.restart(ctx, tx, t, connection, run, s.Stream, now)
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE connection_cursor SET run_id = $4, complete = false, updated_at = $5 WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3`,
 		tx.Tenant, connection, s.Stream.Name, run, now)
@@ -64,27 +69,29 @@ SELECT coalesce(sum(changes), 0)::bigint FROM connection_cursor WHERE tenant_id 
 }
 
 // RestartStream forgets the cursor of a stream within a run, because the source no longer knows it.
-func RestartStream(ctx context.Context, tx *database.Tx, connection, run uuid.UUID, stream contract.Stream, now time.Time) (Reading, error) {
+func RestartStream(ctx context.Context, tx *database.Tx, t *vault.Tenant, connection, run uuid.UUID, stream contract.Stream, now time.Time) (Reading, error) {
 	row, err := readCursor(ctx, tx, connection, stream.Name)
 	if err != nil {
 		return Reading{}, err
 	}
-	return row.restart(ctx, tx, connection, run, stream, now)
+	row.sealed = []byte{}
+	return row.restart(ctx, tx, t, connection, run, stream, now)
 }
 
-func (row cursorRow) restart(ctx context.Context, tx *database.Tx, connection, run uuid.UUID, stream contract.Stream, now time.Time) (Reading, error) {
+// restart begins to read a stream anew, in a new generation if it is a snapshot, with the cursor that row has.
+func (row cursorRow) restart(ctx context.Context, tx *database.Tx, t *vault.Tenant, connection, run uuid.UUID, stream contract.Stream, now time.Time) (Reading, error) {
 	if stream.Mode != contract.Incremental {
 		row.generation++
 	}
 	_, err := tx.ExecContext(ctx, `
-INSERT INTO connection_cursor (tenant_id, connection_id, stream, cursor, generation, run_id, mapping, looked_up, updated_at) VALUES ($1, $2, $3, '', $4, $5, $6, $7, $8)
-ON CONFLICT (tenant_id, connection_id, stream) DO UPDATE SET cursor = '', generation = excluded.generation,
+INSERT INTO connection_cursor (tenant_id, connection_id, stream, cursor, generation, run_id, mapping, looked_up, updated_at) VALUES ($1, $2, $3, $9, $4, $5, $6, $7, $8)
+ON CONFLICT (tenant_id, connection_id, stream) DO UPDATE SET cursor = excluded.cursor, generation = excluded.generation,
     run_id = excluded.run_id, mapping = excluded.mapping, looked_up = excluded.looked_up, complete = false, updated_at = excluded.updated_at`,
-		tx.Tenant, connection, stream.Name, row.generation, run, row.mapping, row.lookedUp, now)
+		tx.Tenant, connection, stream.Name, row.generation, run, row.mapping, row.lookedUp, now, row.sealed)
 	if err != nil {
 		return Reading{}, fmt.Errorf("connection: start stream: %w", err)
 	}
-	return cursorRow{generation: row.generation}.reading(nil, connection, stream)
+	return cursorRow{generation: row.generation, sealed: row.sealed}.reading(t, connection, stream)
 }
 
 // SaveCursor keeps how far a stream was read. It belongs into the transaction that stores the page before it. ErrLeaseLost

@@ -238,7 +238,7 @@ func TestSnapshotsResumeAndStartAnew(t *testing.T) {
 	expect("full", w.reading(c, three, incremental, true), "", 0, false)
 	var sealed []byte
 	w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
-		if _, err := RestartStream(ctx, tx, c.ID, three, snapshot, now); err != nil {
+		if _, err := RestartStream(ctx, tx, w.keys(databasetest.Default), c.ID, three, snapshot, now); err != nil {
 			return err
 		}
 		return tx.GetContext(ctx, &sealed, "SELECT cursor FROM connection_cursor WHERE stream = 'log'")

@@ -46,16 +46,31 @@ type Counts struct {
 // the records no longer give, the records (pruned, sealed), dead letters, the cursor, the run's progress and an audit event. A page given twice
 // stores nothing the second time. Errors: connection.ErrLeaseLost when another run holds the connection; whatever it is, nothing of the page is stored.
 func (r *Road) Page(ctx context.Context, run Run, page contract.Page) (Counts, error) {
-	if page.SnapshotComplete {
-		if err := r.absent(ctx, run); err != nil {
-			return Counts{}, err
-		}
+	if !page.SnapshotComplete || run.Stream.Deletes != contract.DeletesAbsence {
+		return r.store(ctx, run, page)
 	}
-	w, err := r.draft(ctx, run, page)
+	// Its last records first, then what was not among its records, then the cursor that says so: a crash in between does the rest again.
+	end := contract.Page{Cursor: page.Cursor, Done: page.Done, Total: page.Total}
+	page.Cursor = nil
+	counts, err := r.store(ctx, run, page)
 	if err != nil {
 		return Counts{}, err
 	}
-	return r.commit(ctx, run, page, w)
+	gone, err := r.absent(ctx, run)
+	if err != nil {
+		return Counts{}, err
+	}
+	counts.add(gone)
+	_, err = r.store(ctx, run, end)
+	return counts, err
+}
+
+func (r *Road) store(ctx context.Context, run Run, page contract.Page) (Counts, error) {
+	d, err := r.draft(ctx, run, page)
+	if err != nil {
+		return Counts{}, err
+	}
+	return r.commit(ctx, run, page, d)
 }
 
 // draft does all that can be done before the transaction that writes: it maps the records against what is known of them.
@@ -148,32 +163,28 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 // absentBatch bounds how many records that a source no longer has are taken back in one transaction.
 const absentBatch = 1000
 
-// absent takes back, in batches, what the source had before this snapshot and has no more. It comes before the page that
-// completes the snapshot is stored, so a crash in between does it again and the cursor never says more than is true.
-func (r *Road) absent(ctx context.Context, run Run) error {
-	if run.Stream.Deletes != contract.DeletesAbsence {
-		return nil
-	}
+// absent takes back, in batches, what the source had before this snapshot and has no more.
+func (r *Road) absent(ctx context.Context, run Run) (Counts, error) {
+	var sum Counts
 	for {
 		d, err := r.empty(ctx, run)
 		if err != nil {
-			return err
+			return sum, err
 		}
 		err = r.db.ReadTenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
 			return d.gone(ctx, tx, absentBatch)
 		})
-		if err != nil {
-			return err
-		}
-		if len(d.list) == 0 {
-			return nil
+		if err != nil || len(d.list) == 0 {
+			return sum, err
 		}
 		for _, f := range d.list {
 			d.decide(f)
 		}
-		if _, err := r.commit(ctx, run, contract.Page{}, d); err != nil {
-			return err
+		counts, err := r.commit(ctx, run, contract.Page{}, d)
+		if err != nil {
+			return sum, err
 		}
+		sum.add(counts)
 	}
 }
 

@@ -196,7 +196,7 @@ func (r *reader) start(ctx context.Context) (at connection.Reading, err error) {
 
 func (r *reader) restart(ctx context.Context) (at connection.Reading, err error) {
 	err = r.transaction(ctx, func(ctx context.Context, tx *database.Tx) error {
-		at, err = connection.RestartStream(ctx, tx, r.in.Connection, r.in.Run, r.stream, r.Now())
+		at, err = connection.RestartStream(ctx, tx, r.keys, r.in.Connection, r.in.Run, r.stream, r.Now())
 		return err
 	})
 	return at, err
