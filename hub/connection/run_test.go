@@ -221,7 +221,7 @@ func TestSnapshotsResumeAndStartAnew(t *testing.T) {
 	}
 	w.complete(c, three, snapshot)
 	expect("completed, answer lost", w.reading(c, three, snapshot, false), "row 10", 2, true)
-	expect("next run starts anew", w.reading(c, uuid.New(), snapshot, false), "", 3, false)
+	expect("next run starts anew", w.reading(c, uuid.New(), snapshot, false), "row 10", 3, false)
 
 	w.do(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
 		if g, err := Generation(ctx, tx, c.ID, snapshot); err != nil || g != 3 {
