@@ -83,7 +83,7 @@ func (c *compiler) compile(sc *scope, at place, source string, w want) (*express
 		e.constant = root.AsLiteral()
 	case e.fieldChain(root, sc, c.provider.shapes):
 	default:
-		program, err := sc.env.Program(checked, c.programOptions...)
+		program, err := sc.env.Program(checked, append(orderedRanges(checked), c.programOptions...)...)
 		if err != nil {
 			c.refuse(at, source, "the expression cannot be prepared: "+err.Error(), "check the patterns and formats in it")
 			return nil, nil

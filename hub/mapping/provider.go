@@ -81,17 +81,6 @@ func (p *provider) NewValue(name string, fields map[string]ref.Val) ref.Val {
 	return p.Registry.NewValue(name, fields)
 }
 
-// NativeToValue keeps map literals in one order, so that equal records always give equal bytes.
-func (p *provider) NativeToValue(value any) ref.Val {
-	switch v := value.(type) {
-	case ref.Val:
-		return v
-	case map[ref.Val]ref.Val:
-		return newSortedMap(p, v)
-	}
-	return p.Registry.NativeToValue(value)
-}
-
 // fielder is an object with fields by place: a record, a part of one, or a looked-up record that is missing.
 type fielder interface {
 	isSet(place int) bool
