@@ -27,9 +27,13 @@ func (db *DB) Tenant(ctx context.Context, tenant TenantID, fn func(ctx context.C
 	return db.repeat(ctx, tenant, fmt.Sprintf("SET LOCAL lrshub.tenant = %d", tenant), fn)
 }
 
+// pagePlans keeps the planner to indexes where it reads a page. A table that has just been filled has no statistics yet, and guesses then make a plan that
+// reads and sorts a whole tenant for each page (measured: an export 25 times slower until the first autoanalyze).
+const pagePlans = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; "
+
 // ReadTenant is Tenant for reading: fn sees one snapshot (repeatable read) and cannot write.
 func (db *DB) ReadTenant(ctx context.Context, tenant TenantID, fn func(ctx context.Context, tx *Tx) error) error {
-	return db.repeat(ctx, tenant, fmt.Sprintf("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL lrshub.tenant = %d", tenant), fn)
+	return db.repeat(ctx, tenant, fmt.Sprintf("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; "+pagePlans+"SET LOCAL lrshub.tenant = %d", tenant), fn)
 }
 
 func (db *DB) repeat(ctx context.Context, tenant TenantID, opening string, fn func(context.Context, *Tx) error) error {

@@ -22,6 +22,7 @@ shared_buffers = '256MB'
 wal_level = 'replica'
 max_wal_size = '2GB'
 checkpoint_timeout = '10min'
+autovacuum_naptime = '15s'
 wal_compression = on
 timezone = 'UTC'
 log_timezone = 'UTC'
