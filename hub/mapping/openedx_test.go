@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -305,4 +306,50 @@ func TestLog(t *testing.T) {
 	if made["statements"] < 6 || made["broken"] == 0 || made["nothing"] == 0 {
 		t.Errorf("%v", made)
 	}
+}
+
+var update = flag.Bool("update", false, "write the expected statements of the connectors' own fixtures anew")
+
+// TestOwnFixtures runs the fixtures that are shipped with the connector.
+func TestOwnFixtures(t *testing.T) {
+	const folder = "../../connectors/openedx/fixtures"
+	report, err := mapping.Test(document(t), openedxStreams(t), os.DirFS(folder), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		for _, r := range report.Results {
+			if r.Err != nil {
+				continue // refusals are written by hand
+			}
+			text, err := json.MarshalIndent(withoutIDs(t, r.Statements), "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(folder, r.Name, "expected.json"), append(text, '\n'), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return
+	}
+	if scored, semantic, butIDs, _ := report.Scores(); !report.OK() || scored != semantic || butIDs != scored || scored < 14 {
+		t.Error(report)
+	}
+}
+
+// withoutIDs leaves out what the hub adds, but for the references between the statements of one record.
+func withoutIDs(t *testing.T, statements []json.RawMessage) []map[string]json.RawMessage {
+	t.Helper()
+	all := []map[string]json.RawMessage{}
+	for _, s := range statements {
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(s, &members); err != nil {
+			t.Fatal(err)
+		}
+		if len(statements) == 1 {
+			delete(members, "id")
+		}
+		all = append(all, members)
+	}
+	return all
 }
