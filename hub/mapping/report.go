@@ -31,8 +31,8 @@ func (r Result) OK() bool { return (!r.Scored || r.Semantic) && r.Invalid == nil
 
 // Report is what a folder of fixtures says of a mapping.
 type Report struct {
-	Mapping string
-	Results []Result
+	Mapping string   `json:"mapping"` // name and version
+	Results []Result `json:"results"`
 }
 
 // Test converts the records of a folder of fixtures (see readFixtures) and compares the statements with those expected.
@@ -210,4 +210,27 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "; %d without an expectation", rest)
 	}
 	return b.String() + "\n"
+}
+
+// MarshalJSON writes the errors as texts.
+func (r Result) MarshalJSON() ([]byte, error) {
+	text := func(err error) string {
+		if err == nil {
+			return ""
+		}
+		return err.Error()
+	}
+	return json.Marshal(struct {
+		Name        string               `json:"name"`
+		OK          bool                 `json:"ok"`
+		Scored      bool                 `json:"scored"`
+		Semantic    bool                 `json:"semantic"`
+		ExactButIDs bool                 `json:"exact_but_ids"`
+		Exact       bool                 `json:"exact"`
+		Note        string               `json:"note,omitempty"`
+		Error       string               `json:"error,omitempty"`
+		Invalid     string               `json:"invalid,omitempty"`
+		Differences []compare.Difference `json:"differences,omitempty"`
+		Statements  []json.RawMessage    `json:"statements,omitempty"`
+	}{r.Name, r.OK(), r.Scored, r.Semantic, r.ExactButIDs, r.Exact, r.Note, text(r.Err), text(r.Invalid), r.Differences, r.Statements})
 }

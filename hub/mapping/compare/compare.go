@@ -13,12 +13,12 @@ import (
 
 // Difference is one place at which two statements differ.
 type Difference struct {
-	Path string // "context.contextActivities.parent[0].id"
-	Want string // JSON, "" where nothing is expected
-	Got  string // JSON, "" where nothing is there
+	Path string `json:"path"`           // "context.contextActivities.parent[0].id"
+	Want string `json:"want,omitempty"` // JSON, "" where nothing is expected
+	Got  string `json:"got,omitempty"`  // JSON, "" where nothing is there
 	// Cosmetic is set where the difference says nothing about what happened: id, version where one side has none, the
 	// verb's display, and extensions that name the converter. A semantic comparison passes over it.
-	Cosmetic bool
+	Cosmetic bool `json:"cosmetic,omitempty"`
 }
 
 func (d Difference) String() string {
