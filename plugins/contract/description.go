@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -159,7 +160,8 @@ func ParseHost(text string) (HostPattern, error) {
 	} else {
 		p.Host = strings.Trim(rest, "[]")
 	}
-	if p.Host == "" || strings.ContainsAny(p.Host, "*/?#@ []") || (p.Wild && !strings.Contains(p.Host, ".")) {
+	number, err := strconv.ParseUint(p.Port, 10, 16)
+	if err != nil || number == 0 || p.Host == "" || strings.ContainsAny(p.Host, "*/?#@ []") || (p.Wild && !strings.Contains(p.Host, ".")) {
 		return HostPattern{}, fmt.Errorf("%w: a host is like lms.example.org, lms.example.org:8443, *.example.org or http://host, not %q", ErrDescription, text)
 	}
 	return p, nil

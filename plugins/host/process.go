@@ -20,6 +20,9 @@ import (
 	"github.com/lrshub/lrshub/plugins/internal/wire"
 )
 
+// maxRequests bounds what a connector asks of the hub at one time; further calls wait.
+const maxRequests = 32
+
 // Process is one running connector with one session. It is safe for concurrent use. Close it.
 type Process struct {
 	name     string
@@ -134,7 +137,7 @@ func (p *Process) open(ctx context.Context, s Session) error {
 	}
 	id := c.broker.NextId()
 	go c.broker.AcceptAndServe(id, func(options []grpc.ServerOption) *grpc.Server {
-		server := grpc.NewServer(append(options, grpc.MaxRecvMsgSize(contract.MaxFrame))...)
+		server := grpc.NewServer(append(options, grpc.MaxRecvMsgSize(contract.MaxFrame), grpc.MaxConcurrentStreams(maxRequests))...)
 		pb.RegisterHostServer(server, p.callback)
 		return server
 	})
