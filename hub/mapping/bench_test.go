@@ -106,3 +106,37 @@ func BenchmarkLoadOpenEdX(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkOULAD converts one result, with its two lookups.
+func BenchmarkOULAD(b *testing.B) {
+	_, _, m := example(b, "results.yaml")
+	lookups := map[string][]byte{
+		"assessment": []byte(`{"code_module":"AAA","code_presentation":"2013J","assessment_type":"TMA","weight":10.0}`),
+		"course":     []byte(`{"module_presentation_length":268}`),
+	}
+	record := []byte(`{"id_assessment":1752,"id_student":11391,"date_submitted":18,"is_banked":false,"score":78.0}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		e, err := m.Begin("result", record)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for {
+			needs, err := e.Needs()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if len(needs) == 0 {
+				break
+			}
+			for _, need := range needs {
+				if err := e.Supply(need.Name, lookups[need.Stream]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		if out, err := e.Statements(); err != nil || len(out) != 1 {
+			b.Fatal(out, err)
+		}
+	}
+}

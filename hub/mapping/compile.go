@@ -24,8 +24,9 @@ type compiler struct {
 	bounded        int
 	unbounded      int
 
-	uses int // of the stream in work
-	refs []pendingRef
+	uses     int // of the stream in work
+	steadies int
+	refs     []pendingRef
 }
 
 type pendingRef struct {
@@ -39,7 +40,8 @@ type stream struct {
 	source     contract.Stream
 	shape      *shape
 	slots      map[string]int // variable name to its place in an evaluation
-	uses       int
+	uses       int            // places that use fragments with arguments
+	steady     int            // parts of templates that are rendered once a record
 	lookups    []*lookup
 	lets       []binding
 	subject    node
@@ -212,7 +214,7 @@ func (c *compiler) stream(d *streamDoc) *stream {
 	for name, slot := range globalSlots {
 		s.slots[name] = slot
 	}
-	c.uses, c.refs = 0, nil
+	c.uses, c.steadies, c.refs = 0, 0, nil
 	sc := c.streamScope(s)
 	if sc == nil {
 		return nil
@@ -242,7 +244,7 @@ func (c *compiler) stream(d *streamDoc) *stream {
 			c.refuse(ref.at, "", "$ref names the statement "+ref.name+", which this stream has not", "name another statement of the same stream")
 		}
 	}
-	s.uses = c.uses
+	s.uses, s.steady = c.uses, c.steadies
 	return s
 }
 

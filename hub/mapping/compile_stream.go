@@ -101,7 +101,8 @@ func (c *compiler) statement(s *stream, outer *scope, sd *streamDoc, d *statemen
 	sc, st.lets = c.lets(s, sc, d.let, "let")
 	st.when = c.optional(sc, d.when, "when", wantBool)
 	st.early = st.when != nil
-	for name := range declaredSince(sc, outer) {
+	changing := declaredSince(sc, outer)
+	for name := range changing {
 		if st.when != nil && st.when.names[name] {
 			st.early = false
 		}
@@ -129,6 +130,9 @@ func (c *compiler) statement(s *stream, outer *scope, sd *streamDoc, d *statemen
 		if body.has(name) {
 			c.refuse(at, "", "the template sets "+name, "leave it out: the hub gives every statement its id, stored and authority")
 		}
+	}
+	if d.each != nil {
+		st.body = c.steady(body, changing)
 	}
 	return st
 }

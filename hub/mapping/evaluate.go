@@ -20,10 +20,11 @@ type Evaluation struct {
 	mapping  *Mapping
 	stream   *stream
 	ctx      context.Context
-	values   []ref.Val     // by slot
-	pending  []*expression // by slot: a let not yet evaluated
-	supplied []bool        // by lookup
-	used     []map[string]ref.Val
+	values   []ref.Val            // by slot
+	pending  []*expression        // by slot: a let not yet evaluated
+	supplied []bool               // by lookup
+	used     []map[string]ref.Val // by use: the arguments' values during one statement
+	steady   []rendered
 	spent    uint64
 	refs     []pendingOutputRef
 	current  *statement

@@ -25,7 +25,7 @@ type ouladFile struct {
 
 // example reads one of the connection files of connectors/csv/examples/oulad: its tables, the schema that the connector
 // makes of its config, and its mapping.
-func example(t *testing.T, name string) ([]ouladFile, []contract.Stream, *mapping.Mapping) {
+func example(t testing.TB, name string) ([]ouladFile, []contract.Stream, *mapping.Mapping) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../../connectors/csv/examples/oulad", name))
 	if err != nil {

@@ -312,3 +312,51 @@ func TestConcurrent(t *testing.T) {
 		t.Errorf("%d different statements, want 3", len(seen))
 	}
 }
+
+// TestSteadyParts: what does not change under `for` is rendered once, and what changes is not.
+func TestSteadyParts(t *testing.T) {
+	m := load(t, `
+name: steady
+version: 1
+fragments:
+  both: {$arguments: [a, b], x: "${a}", y: "${b}", z: {deep: "${record.pupil}"}}
+streams:
+  attempt:
+    subject: {account: {homePage: "https://x.example", name: "${record.pupil}"}}
+    statements:
+      - name: first
+        for: record.tags
+        as: tag
+        let: {loud: tag.upperAscii()}
+        statement:
+          verb: {id: "urn:v:${record.id}"}
+          object: {id: "urn:${tag}"}
+          result: {extensions: {"urn:steady": {$use: both, $with: {a: record.pupil, b: record.id}}, "urn:loud": {$use: both, $with: {a: record.pupil, b: loud}}}}
+      - name: second
+        for: record.tags
+        as: [n, tag]
+        statement:
+          verb: {id: "urn:w"}
+          object: {id: "urn:${n}"}
+          result: {extensions: {"urn:steady": {$use: both, $with: {a: record.pupil, b: record.id}}, "urn:none": "${record.?quiz}"}}
+`)
+	out, err := convert(t, m, `{"id": 7, "pupil": "p", "tags": ["a", "b"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	steady := `"urn:steady":{"x":"p","y":7,"z":{"deep":"p"}}`
+	want := []string{
+		`"urn:v:7"},"object":{"id":"urn:a"},"result":{"extensions":{` + steady + `,"urn:loud":{"x":"p","y":"A","z":{"deep":"p"}}}}}`,
+		`"urn:v:7"},"object":{"id":"urn:b"},"result":{"extensions":{` + steady + `,"urn:loud":{"x":"p","y":"B","z":{"deep":"p"}}}}}`,
+		`"urn:w"},"object":{"id":"urn:0"},"result":{"extensions":{` + steady + `}}}`,
+		`"urn:w"},"object":{"id":"urn:1"},"result":{"extensions":{` + steady + `}}}`,
+	}
+	for i, o := range out {
+		if !strings.HasSuffix(string(o.JSON), want[i]) {
+			t.Errorf("got  %s\nwant %s", o.JSON, want[i])
+		}
+	}
+	if len(out) != 4 {
+		t.Errorf("%d statements", len(out))
+	}
+}
