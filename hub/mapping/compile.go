@@ -23,6 +23,7 @@ type compiler struct {
 	bound          uint64 // sum of the static estimates that are finite
 	bounded        int
 	unbounded      int
+	parts          int // of all templates
 
 	uses     int // of the stream in work
 	steadies int

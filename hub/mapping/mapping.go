@@ -113,6 +113,9 @@ func Load(document []byte, streams []contract.Stream, opts ...Option) (*Mapping,
 	return m, nil
 }
 
+// maxProblems is how many complaints one Load gives.
+const maxProblems = 50
+
 // problems gives what was found wrong, by line.
 func (r *reading) problems() error {
 	slices.SortStableFunc(r.errs, func(a, b *Error) int { return a.Line - b.Line })
@@ -122,7 +125,7 @@ func (r *reading) problems() error {
 	all := make([]error, 0, len(r.errs))
 	seen := map[string]bool{}
 	for _, e := range r.errs {
-		if text := e.Error(); !seen[text] {
+		if text := e.Error(); !seen[text] && len(all) < maxProblems {
 			seen[text] = true
 			all = append(all, e)
 		}

@@ -12,6 +12,10 @@ type node interface {
 	render(ev *Evaluation, b []byte) (out []byte, present bool, err error)
 }
 
+// maxParts is how many parts the templates of a mapping can have once their fragments are put in. Fragments that use
+// fragments multiply.
+const maxParts = 20_000
+
 // layer is a template together with the names it can use. A `$use` puts the fragment's layer below its own.
 type layer struct {
 	tree  *tree
@@ -26,6 +30,13 @@ func (c *compiler) template(sc *scope, t *tree, path string) node {
 // layers compiles what several layers say about one place: the last wins, and objects are merged key by key.
 func (c *compiler) layers(all []layer, path string) node {
 	top := all[len(all)-1]
+	if c.parts++; c.parts > maxParts {
+		if c.parts == maxParts+1 {
+			c.refuse(place{line: top.tree.line, path: path, stream: top.scope.stream, statement: top.scope.statement}, "",
+				fmt.Sprintf("the templates have more than %d parts, fragments put in", maxParts), "use fragments less often inside one another")
+		}
+		return literalNode("null")
+	}
 	if !top.tree.object || top.tree.ref != "" {
 		return c.leaf(top, path)
 	}

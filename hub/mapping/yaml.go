@@ -32,16 +32,18 @@ func (r *reading) entries(node *yaml.Node, where string) []entry {
 		return nil
 	}
 	var all []entry
+	seen := make(map[string]bool, len(node.Content)/2)
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
 		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
 			r.fail(key.Line, where, "a key that is not plain text", "use a fragment where parts repeat")
 			continue
 		}
-		if slices.ContainsFunc(all, func(e entry) bool { return e.key == key.Value }) {
+		if seen[key.Value] {
 			r.fail(key.Line, where, fmt.Sprintf("the key %q is written twice", key.Value), "remove one")
 			continue
 		}
+		seen[key.Value] = true
 		all = append(all, entry{key: key.Value, line: key.Line, value: value})
 	}
 	return all
