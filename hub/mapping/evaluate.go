@@ -101,6 +101,11 @@ func (e *Evaluation) ready(l *lookup) bool {
 func (e *Evaluation) key(l *lookup) ([]byte, error) {
 	values := make([]any, 0, len(l.on))
 	for _, expr := range l.on {
+		// As the record has it, so that the key has the form that the host gave the other record's.
+		if text, err := expr.raw(e); err == nil && text != nil {
+			values = append(values, jsontext.Value(text))
+			continue
+		}
 		value, err := expr.evaluate(e)
 		if err != nil {
 			return nil, e.fail(expr.place, err)

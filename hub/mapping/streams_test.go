@@ -245,6 +245,26 @@ func TestParamsAndCatalogue(t *testing.T) {
 	}
 }
 
+// TestKeys: lookup keys have the form that the host gives records' keys.
+func TestKeys(t *testing.T) {
+	document := strings.Replace(head, "    statements:", "    lookups:\n      quiz: {on: {id: record.id}}\n      course: {on: {code: record.note}}\n      question: {on: {id: record.id + 1}}\n    statements:", 1)
+	e, err := load(t, document).Begin("attempt", []byte(`{"id": 7, "pupil": "p", "note": "a\u00e9\"\/b"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	needs, err := e.Needs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, need := range needs {
+		got = append(got, string(need.Key))
+	}
+	if diff := cmp.Diff([]string{`[7]`, `["aé\"/b"]`, `[8]`}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestCircles(t *testing.T) {
 	circle := strings.Replace(quizzes, "  quiz:\n  question", "  quiz: {lookups: {question: {on: {id: record.id}}}}\n  question", 1)
 	circle = strings.Replace(circle, "  question:\n  attempt", "  question: {lookups: {quiz: {on: {id: record.quiz}}}}\n  attempt", 1)
