@@ -209,12 +209,13 @@ func (r *reader) from(ctx context.Context, at connection.Reading) error {
 			return err
 		}
 	}
+	whole := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	beaten := make(chan struct{})
 	go func() {
 		defer close(beaten)
-		r.beat(ctx, cancel)
+		r.beat(whole, ctx, cancel)
 	}()
 	request := host.ReadRequest{Stream: r.stream, Cursor: at.Cursor, Fields: r.mapping.Fields(r.stream.Name), Full: at.Again}
 	err := r.process.Read(ctx, request, func(ctx context.Context, page host.Page) error { return r.page(ctx, at, page) })
@@ -265,11 +266,12 @@ func (r *reader) tellSource(ctx context.Context, cursor []byte) error {
 	return r.process.Commit(ctx, r.stream.Name, cursor)
 }
 
-// beat tells Temporal that the read lives, with no more than a count, and renews the lease. A read that lost its lease is ended.
-func (r *reader) beat(ctx context.Context, cancel context.CancelCauseFunc) {
+// beat tells Temporal that the read lives, with no more than a count, and renews the lease. A read that lost its lease is ended. whole is the activity's
+// own context: a heartbeat on one that is already done would end the activity as cancelled.
+func (r *reader) beat(whole, ctx context.Context, cancel context.CancelCauseFunc) {
 	ticker := time.NewTicker(r.pulse)
 	defer ticker.Stop()
-	activity.RecordHeartbeat(ctx)
+	activity.RecordHeartbeat(whole)
 	for {
 		select {
 		case <-ctx.Done():
@@ -283,7 +285,7 @@ func (r *reader) beat(ctx context.Context, cancel context.CancelCauseFunc) {
 			return
 		case <-ticker.C:
 		}
-		activity.RecordHeartbeat(ctx)
+		activity.RecordHeartbeat(whole)
 		err := r.transaction(ctx, func(context.Context, *database.Tx) error { return nil })
 		if errors.Is(err, connection.ErrLeaseLost) {
 			cancel(err)

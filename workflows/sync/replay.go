@@ -33,9 +33,10 @@ func (r *reader) replay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	whole := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go r.beat(ctx, cancel)
+	go r.beat(whole, ctx, cancel)
 	_, err = r.Road.Replay(ctx, run)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
