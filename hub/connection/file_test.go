@@ -132,6 +132,7 @@ const schema = `{"$schema":"https://json-schema.org/draft/2020-12/schema","type"
   "token":{"type":"string","x-secret":true,"pattern":"^[a-z]+$"},
   "rows":{"type":"integer","minimum":1,"maximum":10},
   "auth":{"type":"object","properties":{"password":{"type":"string","x-secret":true,"maxLength":5}}},
+  "columns":{"oneOf":[{"type":"object","additionalProperties":{"oneOf":[{"enum":["int","string"]},{"type":"object","required":["header"]}]}},{"type":"array","items":{"type":"string"}}]},
   "files":{"type":"array","minItems":1,"items":{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}}}}`
 
 func TestCheckConfigNamesKeyAndLine(t *testing.T) {
@@ -150,6 +151,11 @@ func TestCheckConfigNamesKeyAndLine(t *testing.T) {
 		{config: "  folder: /d\n  token: s3cret\n", key: "config.token", line: 4, says: "pattern"},
 		{config: "  folder: /d\n  rows: 77\n", key: "config.rows", line: 4, says: "at most 10"},
 		{config: "  folder: /d\n  auth:\n    password: s3cret\n", key: "config.auth.password", line: 5, says: "too long"},
+		{config: "  folder: /d\n  columns: {a: int, b: {header: B}}\n"},
+		{config: "  folder: /d\n  columns: [a, 7]\n", key: "config.columns[1]", line: 4, says: "must be string"},
+		{config: "  folder: /d\n  columns:\n    a: {heder: A}\n", key: "config.columns.a", line: 5, says: "lacks header"},
+		{config: "  folder: /d\n  columns:\n    a: s3cret\n", key: "config.columns.a", line: 5, says: "fits none"},
+		{config: "  folder: /d\n  columns: s3cret\n", key: "config.columns", line: 4, says: "fits none"},
 		{config: "  folder: /d\n  files:\n    - name: a\n    - nam: s3cret\n", key: "config.files[1]", line: 6, says: "lacks name"},
 	} {
 		spec, err := ParseFile([]byte(file+c.config), nil)

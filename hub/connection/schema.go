@@ -54,7 +54,7 @@ func compileSchema(schema string) (*jsonschema.Schema, error) {
 	return compiled, nil
 }
 
-// explain flattens a failure to its causes. Of alternatives (anyOf, oneOf), only the choice is told.
+// explain flattens a failure to its causes. Of alternatives (anyOf, oneOf) it tells the one that was meant, if that can be seen.
 func explain(spec Spec, e *jsonschema.ValidationError) []error {
 	key := "config"
 	for _, part := range e.InstanceLocation {
@@ -99,6 +99,9 @@ func explain(spec Spec, e *jsonschema.ValidationError) []error {
 	case *kind.UniqueItems:
 		problem = fmt.Sprintf("has the same element twice, at %d and %d", k.Duplicates[0], k.Duplicates[1])
 	case *kind.AnyOf, *kind.OneOf:
+		if meant := meantBranch(e); meant != nil {
+			return explain(spec, meant)
+		}
 		problem = "fits none of the forms (or more than one) that the connector knows; see: lrshub connector describe " + spec.Connector
 	default:
 		if len(e.Causes) > 0 {
@@ -111,6 +114,38 @@ func explain(spec Spec, e *jsonschema.ValidationError) []error {
 		problem = fmt.Sprintf("breaks the rule %q of the connector's schema; see: lrshub connector describe %s", strings.Join(e.ErrorKind.KeywordPath(), "/"), spec.Connector)
 	}
 	return []error{spec.wrong(key, "%s", problem)}
+}
+
+// meantBranch gives the only alternative that has the given value's type.
+func meantBranch(e *jsonschema.ValidationError) *jsonschema.ValidationError {
+	var meant *jsonschema.ValidationError
+	for _, branch := range e.Causes {
+		if wrongType(branch, len(e.InstanceLocation)) {
+			continue
+		}
+		if meant != nil {
+			return nil
+		}
+		meant = branch
+	}
+	return meant
+}
+
+// wrongType says whether a value fails at depth, not below it, for its type or because it is none of a list.
+func wrongType(e *jsonschema.ValidationError, depth int) bool {
+	if len(e.InstanceLocation) > depth {
+		return false
+	}
+	switch e.ErrorKind.(type) {
+	case *kind.Type, *kind.Enum:
+		return true
+	}
+	for _, cause := range e.Causes {
+		if wrongType(cause, depth) {
+			return true
+		}
+	}
+	return false
 }
 
 func unknownKeys(spec Spec, key string, names []string) []error {
