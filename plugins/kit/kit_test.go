@@ -34,10 +34,7 @@ func TestMain(m *testing.M) {
 func name(defect string) string { return strings.ReplaceAll("list"+defect, " ", "-") }
 
 // list brings n numbers over HTTP, one request each, unless it has a defect.
-type list struct {
-	defect string
-	calls  int
-}
+type list struct{ defect string }
 
 type listConfig struct {
 	Source string
