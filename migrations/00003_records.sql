@@ -45,7 +45,7 @@ CREATE TABLE statement (
     purpose      integer NOT NULL,
     connection_id uuid,                 -- the connection that made it; null for an xAPI client's
     frame        bytea NOT NULL,        -- the statement as sent, other agents cut out, sealed under the actor's learning key
-    digest       bytea NOT NULL,        -- keyed digest of the canonical statement: equal means equal
+    digest       bytea NOT NULL,        -- records.Digest: keyed, of content and of timestamp; answers a repeated or conflicting id
     PRIMARY KEY (tenant_id, id)
 );
 CREATE INDEX statement_stored ON statement (tenant_id, stored, seq);

@@ -80,7 +80,7 @@ func (s *session) openStatement(row *records.Row, agents []records.SealedAgent, 
 func (s *session) openAgent(statement uuid.UUID, a records.SealedAgent) ([]byte, error) {
 	subject, err := s.tenant.Unwrap(a.Subject, vault.Learning, a.Epoch, a.Wrapped)
 	if errors.Is(err, vault.ErrShredded) {
-		return s.tombstone(a.Subject), nil
+		return s.tombstone(a), nil
 	}
 	if err != nil {
 		return nil, err
@@ -88,9 +88,12 @@ func (s *session) openAgent(statement uuid.UUID, a records.SealedAgent) ([]byte,
 	return subject.Open(records.AgentContext(statement, a.Slot), a.Sealed)
 }
 
-// tombstone stands for somebody who was erased, in other people's statements.
-func (s *session) tombstone(subject uuid.UUID) []byte {
-	return xapi.Agent{Identifier: xapi.Identifier{Kind: xapi.Account, HomePage: s.road.homePage + "/tombstones", Name: subject.String()}}.JSON()
+// tombstone stands for somebody who was erased, in other people's statements. Where only a group may stand (Data 2.4.6) it is one.
+func (s *session) tombstone(a records.SealedAgent) []byte {
+	return xapi.Agent{
+		Group:      a.Role == xapi.RoleTeam || a.Role == xapi.RoleContextGroup,
+		Identifier: xapi.Identifier{Kind: xapi.Account, HomePage: s.road.homePage + "/tombstones", Name: a.Subject.String()},
+	}.JSON()
 }
 
 func keys(set map[uuid.UUID]bool) []uuid.UUID {

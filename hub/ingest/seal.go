@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -69,13 +70,13 @@ func (s *sealer) seal(in Incoming, seq int64) (records.Statement, error) {
 		subject, s.anonymous = s.anonymous[0], s.anonymous[1:]
 	}
 	row := records.Statement{
-		ID: in.ID, Seq: seq, Stored: records.StoredAt(seq), Timestamp: st.Timestamp,
+		ID: in.ID, Seq: seq, Stored: records.StoredAt(seq), Timestamp: st.Timestamp.Truncate(time.Microsecond), // as exact as a column
 		Actor: subject.ID, Authority: s.authority, Verb: s.origin.verbs[st.Verb],
 		ObjectKind: st.Object, Object: s.object(st), Registration: st.Registration,
 		Scaled: st.Result.ScoreScaled, Raw: st.Result.ScoreRaw, Min: st.Result.ScoreMin, Max: st.Result.ScoreMax,
 		Success: st.Result.Success, Completion: st.Result.Completion,
 		Version: st.Version, Purpose: s.origin.purpose, Connection: s.origin.connection,
-		Digest: s.tenant.Digest("statement", st.Canonical()),
+		Digest: s.digest(st),
 	}
 	if row.Timestamp.IsZero() {
 		row.Timestamp = row.Stored
@@ -99,6 +100,16 @@ func (s *sealer) seal(in Incoming, seq int64) (records.Statement, error) {
 	}
 	s.activities(&row, st)
 	return row, nil
+}
+
+// digest tells equal statements from others. The timestamp counts by itself: a client that sends back what it read has the
+// timestamp that the store set.
+func (s *sealer) digest(st *xapi.Statement) records.Digest {
+	var at []byte
+	if !st.Timestamp.IsZero() {
+		at = s.tenant.Digest("statement timestamp", []byte(xapi.FormatTime(st.Timestamp)))
+	}
+	return records.NewDigest(s.tenant.Digest("statement", st.CanonicalUntimed()), at)
 }
 
 // object gives the column that finds the statement by its object.

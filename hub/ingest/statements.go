@@ -83,5 +83,9 @@ func withoutAuthority(st *xapi.Statement) (*xapi.Statement, error) {
 	} else { // the last property: the comma before it goes
 		before = bytes.TrimSuffix(bytes.TrimRight(before, space), []byte(","))
 	}
-	return xapi.Parse(slices.Concat(before, after), st.Version)
+	kept, err := xapi.Parse(slices.Concat(before, after), st.Version)
+	if err == nil && !kept.HasID {
+		kept.ID, kept.HasID = st.ID, st.HasID // a PUT has it beside the statement
+	}
+	return kept, err
 }

@@ -90,14 +90,14 @@ func insertArguments(tenant database.TenantID, batch []Statement) []any {
 // repeats tells, after some ids were not stored, which were, and whether the others are equal to what is there.
 func repeats(ctx context.Context, tx *database.Tx, batch []Statement) (map[uuid.UUID]bool, error) {
 	ids := make([]uuid.UUID, len(batch))
-	digest := make(map[uuid.UUID][]byte, len(batch))
+	digest := make(map[uuid.UUID]Digest, len(batch))
 	for i := range batch {
 		ids[i] = batch[i].ID
 		digest[batch[i].ID] = batch[i].Digest
 	}
 	var rows []struct {
 		ID     uuid.UUID
-		Digest []byte
+		Digest Digest
 		Ours   bool
 	}
 	err := tx.SelectContext(ctx, &rows, `
@@ -111,7 +111,7 @@ SELECT id, digest, false FROM statement_tombstone WHERE tenant_id = $1 AND id = 
 	for _, r := range rows {
 		if r.Ours {
 			stored[r.ID] = true
-		} else if !bytes.Equal(r.Digest, digest[r.ID]) {
+		} else if !r.Digest.Same(digest[r.ID]) {
 			return nil, fmt.Errorf("%w: %s", ErrConflict, r.ID)
 		}
 	}

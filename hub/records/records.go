@@ -8,6 +8,7 @@
 package records
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ type Statement struct {
 	Purpose      int32
 	Connection   uuid.UUID // that made it; Nil for an xAPI client's
 	Frame        []byte    // sealed under the actor's learning key with FrameContext
-	Digest       []byte    // keyed, of the canonical statement
+	Digest       Digest
 	Agents       []Agent
 	Activities   []ActivityUse // other than the object
 	Voids        uuid.UUID     // the statement that this one voids, or Nil
@@ -67,6 +68,28 @@ type Agent struct {
 type ActivityUse struct {
 	Key  uuid.UUID
 	Role xapi.ActivityRole
+}
+
+// Digest is what is kept of a statement's content to know it again: 16 bytes of a keyed digest of its canonical form without the timestamp, then 16
+// of one of its timestamp, or zeros where it was sent without.
+type Digest []byte
+
+// NewDigest makes a Digest of two keyed digests of at least 16 bytes; at is nil for a statement without timestamp.
+func NewDigest(untimed, at []byte) Digest {
+	d := make(Digest, 32)
+	copy(d[:16], untimed)
+	copy(d[16:], at)
+	return d
+}
+
+// Same tells whether a statement with this digest is the one with the other. A timestamp that one of them lacks is no difference: the store
+// sets it, and gives it out as if it had been sent (Data 2.3.1).
+func (d Digest) Same(other Digest) bool {
+	if len(d) != 32 || len(other) != 32 || !bytes.Equal(d[:16], other[:16]) {
+		return false
+	}
+	var unset [16]byte
+	return bytes.Equal(d[16:], other[16:]) || bytes.Equal(d[16:], unset[:]) || bytes.Equal(other[16:], unset[:])
 }
 
 // FrameContext binds a sealed frame to its statement.

@@ -2,6 +2,7 @@ package records_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -54,7 +55,26 @@ func place(s *records.Statement, seq int64) {
 func statement(actor uuid.UUID) records.Statement {
 	return records.Statement{
 		ID: uuid.New(), Actor: actor, Authority: uuid.New(), Verb: 1, ObjectKind: xapi.ObjectActivity, Object: uuid.New(),
-		Version: xapi.V1, Purpose: 1, Frame: []byte("sealed"), Digest: []byte("digest"),
+		Version: xapi.V1, Purpose: 1, Frame: []byte("sealed"), Digest: digest("one"),
+	}
+}
+
+func digest(text string) records.Digest {
+	sum := sha256.Sum256([]byte(text))
+	return records.NewDigest(sum[:], nil)
+}
+
+func TestDigestTakesATimestampThatOneSideLacks(t *testing.T) {
+	one, two := sha256.Sum256([]byte("one")), sha256.Sum256([]byte("two"))
+	unset, first, second := records.NewDigest(one[:], nil), records.NewDigest(one[:], one[:]), records.NewDigest(one[:], two[:])
+	other := records.NewDigest(two[:], one[:])
+	for _, c := range []struct {
+		a, b records.Digest
+		want bool
+	}{{unset, unset, true}, {unset, first, true}, {first, first, true}, {first, second, false}, {first, other, false}, {unset, other, false}, {unset, nil, false}} {
+		if c.a.Same(c.b) != c.want || c.b.Same(c.a) != c.want {
+			t.Errorf("%x and %x: want %v", c.a, c.b, c.want)
+		}
 	}
 }
 
@@ -119,7 +139,7 @@ func TestRepeatsAndConflicts(t *testing.T) {
 		t.Error(diff)
 	}
 	conflict := s
-	conflict.Digest = []byte("other")
+	conflict.Digest = digest("other")
 	if _, err := tryWrite(db, 1, statement(uuid.New()), conflict); !errors.Is(err, records.ErrConflict) {
 		t.Errorf("conflict: %v", err)
 	}
@@ -144,7 +164,7 @@ func TestErasedIDStoresNothing(t *testing.T) {
 	if stored := write(t, db, s); len(stored) != 0 {
 		t.Errorf("stored %v", stored)
 	}
-	s.Digest = []byte("other")
+	s.Digest = digest("other")
 	if _, err := tryWrite(db, 1, s); !errors.Is(err, records.ErrConflict) {
 		t.Errorf("another statement with an erased id: %v", err)
 	}
