@@ -186,6 +186,7 @@ func (p *Process) Close() {
 		if p.runner.dir != "" {
 			_ = os.RemoveAll(p.runner.dir)
 		}
+		p.callback.transport.CloseIdleConnections()
 		p.callback.output.summary()
 	})
 }
