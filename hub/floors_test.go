@@ -61,10 +61,7 @@ func imports(t *testing.T) map[string][]string {
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
 		pkg := strings.TrimPrefix(words[0], module)
-		packages[pkg] = []string{}
-		for _, imported := range words[1:] {
-			packages[pkg] = append(packages[pkg], imported)
-		}
+		packages[pkg] = words[1:]
 	}
 	return packages
 }

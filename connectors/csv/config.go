@@ -113,7 +113,7 @@ func (f *file) complete() error {
 		return errors.New("stream must be a name of letters, digits and _")
 	}
 	if !filepath.IsLocal(f.File) {
-		return fmt.Errorf("file %q must be a path within the folder, without ..", f.File)
+		return fmt.Errorf("file %q must be a path without .. that stays within the folder", f.File)
 	}
 	if len(f.Columns) == 0 {
 		return errors.New("columns is empty: list the fields to read")

@@ -136,7 +136,7 @@ func copyBatch(owner *sqlx.DB, table string, rows []EventRow) error {
 		return err
 	}
 	defer tx.Rollback()
-	stmt, err := tx.Prepare(pq.CopyIn(table, "tenant_id", "id", "at", "kind", "actor", "purpose", "subjects", "canonical"))
+	stmt, err := tx.Prepare("COPY " + table + " (tenant_id, id, at, kind, actor, purpose, subjects, canonical) FROM STDIN")
 	if err != nil {
 		return err
 	}

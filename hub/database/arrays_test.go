@@ -42,7 +42,7 @@ func TestArrays(t *testing.T) {
 		{"integer", database.NullInt4s([]*int32{nil, ptr(int32(-7))}), `{NULL,-7}`},
 		{"bigint", database.Int8s([]int64{math.MinInt64, math.MaxInt64}), `{-9223372036854775808,9223372036854775807}`},
 		{"bigint", database.NullInt8s([]*int64{ptr(int64(5)), nil}), `{5,NULL}`},
-		{"double precision", database.Float8s([]float64{0.1, -0.0, math.Inf(1)}), `{0.1,0,Infinity}`},
+		{"double precision", database.Float8s([]float64{0.1, math.Copysign(0, -1), math.Inf(1)}), `{0.1,-0,Infinity}`},
 		{"double precision", database.NullFloat8s([]*float64{nil, ptr(-1e300)}), `{NULL,-1e+300}`},
 		{"boolean", database.Bools([]bool{true, false}), `{t,f}`},
 		{"boolean", database.NullBools([]*bool{nil, ptr(true), ptr(false)}), `{NULL,t,f}`},
@@ -258,7 +258,7 @@ func (b batch) copy(ctx context.Context, owner *sql.DB) error {
 		return err
 	}
 	defer tx.Rollback()
-	statement, err := tx.PrepareContext(ctx, pq.CopyIn("batch", "id", "actor", "registration", "seq", "at", "verb", "score", "passed", "frame"))
+	statement, err := tx.PrepareContext(ctx, "COPY batch (id, actor, registration, seq, at, verb, score, passed, frame) FROM STDIN")
 	if err != nil {
 		return err
 	}

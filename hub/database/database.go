@@ -94,7 +94,7 @@ func Open(ctx context.Context, databaseURL string) (*DB, error) {
 func withSettings(databaseURL string, settings map[string]string) (string, error) {
 	u, err := url.Parse(databaseURL)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
-		return "", errors.New("database URL must look like postgres://user:password@host:port/database?sslmode=...") // without the URL: it has a password
+		return "", errors.New("database URL must look like postgres://user:password@host:port/database?sslmode=require") // without the URL: it has a password
 	}
 	query := u.Query()
 	for name, value := range settings {

@@ -19,16 +19,15 @@ var ErrFixtures = errors.New("invalid fixtures")
 
 // fixture is one case: a record, what it looks up, and what is expected of it.
 type fixture struct {
-	name     string
-	stream   string
-	record   []byte
-	lookups  map[string][]json.RawMessage // records by stream
-	want     []json.RawMessage
-	scored   bool // there is an expectation
-	refused  bool // a typed error is expected
-	reason   string
-	unsound  bool // the expectation itself is not valid xAPI and has to be mended first
-	badInput error
+	name    string
+	stream  string
+	record  []byte
+	lookups map[string][]json.RawMessage // records by stream
+	want    []json.RawMessage
+	scored  bool // there is an expectation
+	refused bool // a typed error is expected
+	reason  string
+	unsound bool // the expectation itself is not valid xAPI and has to be mended first
 }
 
 // fixtureSet is what a folder says of all its cases: fixtures.yaml, or the index.json of a published set.

@@ -25,11 +25,11 @@ func Inline(file []byte, key string) ([]byte, error) {
 		}
 		body := top[i+1]
 		if body.Kind != yaml.MappingNode || body.Style&yaml.FlowStyle != 0 {
-			return nil, fmt.Errorf("%w: line %d: write the mapping as a block under %s:", ErrDocument, top[i].Line, key)
+			return nil, fmt.Errorf("%w: line %d: write the mapping as a block under the key %s", ErrDocument, top[i].Line, key)
 		}
 		return block(file, body.Content[0].Line, body.Content[0].Column-1), nil
 	}
-	return nil, fmt.Errorf("%w: the file has no %s:", ErrDocument, key)
+	return nil, fmt.Errorf("%w: the file has no key %s", ErrDocument, key)
 }
 
 // block gives the lines from the given one on that are indented by at least indent, without that indentation.
