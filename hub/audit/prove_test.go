@@ -139,6 +139,20 @@ func TestList(t *testing.T) {
 		}
 		return all
 	}
+	err := l.db.ReadTenant(t.Context(), theirs, func(ctx context.Context, tx *database.Tx) error {
+		var shown []uuid.UUID
+		of := subject(3)
+		if err := tx.SelectContext(ctx, &shown, "SELECT e.id FROM audit_events_of($1) AS shown LEFT JOIN audit_event e ON e.tenant_id = 2 AND e.id = shown", of[:]); err != nil {
+			return err
+		}
+		if len(shown) == 0 || slices.Contains(shown, uuid.Nil) {
+			t.Errorf("a tenant is told of events of another: %v", shown)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	all := list(Filter{})
 	if len(all) != 65 || all[0].ID != ids[64] || all[0].Index != -1 || all[64].Index != 0 {
 		t.Fatalf("%d events, newest %+v", len(all), all[0])

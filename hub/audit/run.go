@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/lrshub/lrshub/hub/database"
@@ -35,6 +37,7 @@ func (s *Sequencer) round(ctx context.Context) (more bool) {
 		return false
 	}
 	s.report(ctx, 0, nil)
+	s.forget(tenants)
 	for _, t := range tenants {
 		n, err := s.Step(ctx, t.ID)
 		if err == nil && s.due(t.ID) {
@@ -46,6 +49,15 @@ func (s *Sequencer) round(ctx context.Context) (more bool) {
 		more = more || n == batch
 	}
 	return more
+}
+
+// forget drops what is kept of tenants that were removed.
+func (s *Sequencer) forget(tenants []database.Tenant) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.tenants, func(id database.TenantID, _ *progress) bool {
+		return id != 0 && !slices.ContainsFunc(tenants, func(t database.Tenant) bool { return t.ID == id })
+	})
 }
 
 // due says whether the tenant's tree wants a checkpoint now.

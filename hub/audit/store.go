@@ -1,12 +1,14 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -240,12 +242,16 @@ func (s *Store) loose(ctx context.Context, after uuid.UUID) (entries []Entry, ne
 			return fmt.Errorf("read events that are in no tree: %w", err)
 		}
 		rows, err := tx.QueryContext(ctx, `
-			SELECT coalesce(e.id, p.event_id), p.hash, l.event_id IS NOT NULL, `+eventColumns+`
-			FROM (SELECT * FROM audit_event WHERE tenant_id = $1 AND id > $2 AND id <= $3) e
-			FULL JOIN (SELECT * FROM audit_pending WHERE tenant_id = $1 AND event_id > $2 AND event_id <= $3) p ON p.event_id = e.id
-			LEFT JOIN audit_leaf l ON l.tenant_id = $1 AND l.event_id = coalesce(e.id, p.event_id)
-			WHERE l.event_id IS NULL OR p.event_id IS NOT NULL
-			ORDER BY 1`, tx.Tenant, after[:], until[:])
+			SELECT e.id, p.hash, false, `+eventColumns+`
+			FROM audit_event e LEFT JOIN audit_pending p ON p.tenant_id = e.tenant_id AND p.event_id = e.id
+			WHERE e.tenant_id = $1 AND e.id > $2 AND e.id <= $3
+			  AND NOT EXISTS (SELECT FROM audit_leaf l WHERE l.tenant_id = e.tenant_id AND l.event_id = e.id)
+			UNION ALL
+			SELECT p.event_id, p.hash, l.event_id IS NOT NULL, null, null, null, null, null, null, null
+			FROM audit_pending p
+			LEFT JOIN audit_leaf l ON l.tenant_id = p.tenant_id AND l.event_id = p.event_id
+			WHERE p.tenant_id = $1 AND p.event_id > $2 AND p.event_id <= $3
+			  AND (l.event_id IS NOT NULL OR NOT EXISTS (SELECT FROM audit_event e WHERE e.tenant_id = p.tenant_id AND e.id = p.event_id))`, tx.Tenant, after[:], until[:])
 		if err != nil {
 			return fmt.Errorf("read events that are in no tree: %w", err)
 		}
@@ -256,13 +262,12 @@ func (s *Store) loose(ctx context.Context, after uuid.UUID) (entries []Entry, ne
 			if err := rows.Scan(append([]any{&l.EventID, &l.Pending, &l.Sequenced}, e.targets()...)...); err != nil {
 				return fmt.Errorf("read events that are in no tree: %w", err)
 			}
-			if l.Event = e.row(); l.Sequenced {
-				l.Event = nil // it stands with its leaf
-			}
+			l.Event = e.row()
 			entries = append(entries, Entry{Loose: &l})
 		}
 		return rows.Err()
 	})
+	slices.SortFunc(entries, func(a, b Entry) int { return bytes.Compare(a.Loose.EventID[:], b.Loose.EventID[:]) })
 	return entries, next, err
 }
 
