@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,28 @@ import (
 )
 
 func statementCommand(r *remote) *cobra.Command {
-	return use("statement", "Stored statements", r, statementExport(r))
+	return use("statement", "Stored statements", r, statementGet(r), statementExport(r))
+}
+
+func statementGet(r *remote) *cobra.Command {
+	var voided bool
+	c := &cobra.Command{
+		Use: "get ID", Short: "Print one statement, as the credential may see it", Args: exactly("ID"),
+		Example: `  lrshub statement get c89bd04f-03bc-569c-9541-b3e0f9f21cbb`,
+		RunE: func(c *cobra.Command, args []string) error {
+			path := "/statements/" + url.PathEscape(args[0])
+			if voided {
+				path += "?voided=true"
+			}
+			var statement json.RawMessage
+			if err := r.call(c.Context(), http.MethodGet, path, nil, &statement); err != nil {
+				return err
+			}
+			return printJSON(os.Stdout, statement)
+		},
+	}
+	c.Flags().BoolVar(&voided, "voided", false, "one that was voided")
+	return c
 }
 
 func statementExport(r *remote) *cobra.Command {

@@ -3,10 +3,12 @@ package api
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/disclose"
@@ -24,7 +26,17 @@ type exportQuery struct {
 // exportTrailer tells, after the last statement, that the export is whole.
 const exportTrailer = "Lrshub-Statements"
 
+type statementQuery struct {
+	ID     uuid.UUID `path:"id"`
+	Voided bool      `query:"voided" doc:"one that was voided"`
+}
+
 func (f *face) statements() {
+	register(f, operation{http.MethodGet, "/statements/{id}", "Show one statement, as the credential may see it", need{access.Read, access.Statements}, "statements", 0},
+		func(ctx context.Context, caller access.Caller, in *statementQuery) (*body[json.RawMessage], error) {
+			st, err := f.Disclose.Statement(ctx, caller, in.ID, in.Voided)
+			return &body[json.RawMessage]{st.JSON}, err
+		})
 	huma.Register(f.api, huma.Operation{
 		OperationID: "statements-export", Method: http.MethodGet, Path: "/api/v1/statements/export", Tags: []string{"statements"},
 		Summary: "Stream statements as NDJSON, oldest first; the trailer Lrshub-Statements counts them and is absent if the export broke off",
