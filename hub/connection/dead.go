@@ -252,6 +252,34 @@ UPDATE dead_letter SET state = $5, sealed = '' WHERE tenant_id = $1 AND connecti
 	return nil
 }
 
+// HasDeadLetter tells which of the records with these keys have an open letter of a snapshot's generation.
+func HasDeadLetter(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream string, generation int64, keys [][]byte) (map[string]bool, error) {
+	var found [][]byte
+	err := tx.SelectContext(ctx, &found, `
+SELECT key FROM dead_letter WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND generation = $4 AND key = ANY($5) AND state = 'open'`,
+		tx.Tenant, connection, stream, generation, database.Byteas(keys))
+	if err != nil {
+		return nil, fmt.Errorf("connection: find dead letters: %w", err)
+	}
+	has := make(map[string]bool, len(found))
+	for _, key := range found {
+		has[string(key)] = true
+	}
+	return has, nil
+}
+
+// SupersedeDeadLetters closes the open letters of a stream's earlier snapshots, once the one of this generation is complete: what it has and cannot be
+// mapped has a letter of its own.
+func SupersedeDeadLetters(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream string, generation int64) error {
+	_, err := tx.ExecContext(ctx, `
+UPDATE dead_letter SET state = $5, sealed = '' WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND generation < $4 AND state = 'open'`,
+		tx.Tenant, connection, stream, generation, string(DeadSuperseded))
+	if err != nil {
+		return fmt.Errorf("connection: close dead letters: %w", err)
+	}
+	return nil
+}
+
 // DeadCount is how many open letters have one code.
 type DeadCount struct {
 	Stream string `db:"stream" json:"stream"`

@@ -165,7 +165,6 @@ WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND generation < $4 
 		if err != nil {
 			return nil, err
 		}
-		r.Sealed = nil
 		list = append(list, r)
 	}
 	return list, rows.Err()

@@ -126,14 +126,37 @@ func (d *drafts) recall(ctx context.Context, tx *database.Tx) error {
 		f.known, f.exists = known[string(f.key)]
 	}
 	if d.run.Generation > 0 && !d.replayed {
-		d.list = slices.DeleteFunc(d.list, func(f *draft) bool {
-			again := f.exists && !f.known.Gone() && f.known.Generation == d.run.Generation && !bytes.Equal(f.known.Digest, f.digest)
-			if again {
-				d.duplicate(f)
-			}
-			return again
-		})
+		return d.twice(ctx, tx)
 	}
+	return nil
+}
+
+// twice takes out the records whose key an earlier page of this snapshot had with other content. One that became a dead letter then is no such: it is
+// the same record, in a page that is given again.
+func (d *drafts) twice(ctx context.Context, tx *database.Tx) error {
+	again := func(f *draft) bool {
+		return f.exists && !f.known.Gone() && f.known.Generation == d.run.Generation && !bytes.Equal(f.known.Digest, f.digest)
+	}
+	var keys [][]byte
+	for _, f := range d.list {
+		if again(f) {
+			keys = append(keys, f.key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	letters, err := connection.HasDeadLetter(ctx, tx, d.run.Connection, d.run.Stream.Name, d.run.Generation, keys)
+	if err != nil {
+		return err
+	}
+	d.list = slices.DeleteFunc(d.list, func(f *draft) bool {
+		duplicate := again(f) && !letters[string(f.key)]
+		if duplicate {
+			d.duplicate(f)
+		}
+		return duplicate
+	})
 	return nil
 }
 

@@ -50,8 +50,8 @@ func (r *Road) Page(ctx context.Context, run Run, page contract.Page) (Counts, e
 		return r.store(ctx, run, page)
 	}
 	// Its last records first, then what was not among its records, then the cursor that says so: a crash in between does the rest again.
-	end := contract.Page{Cursor: page.Cursor, Done: page.Done, Total: page.Total}
-	page.Cursor = nil
+	end := contract.Page{Cursor: page.Cursor, Done: page.Done, Total: page.Total, SnapshotComplete: true}
+	page.Cursor, page.SnapshotComplete = nil, false
 	counts, err := r.store(ctx, run, page)
 	if err != nil {
 		return Counts{}, err

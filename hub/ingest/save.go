@@ -144,13 +144,18 @@ func (d *drafts) badLetter(b contract.Bad) connection.DeadLetter {
 
 // progress moves the cursor and the run's counters on.
 func (d *drafts) progress(ctx context.Context, tx *database.Tx, page contract.Page, c Counts) error {
+	if page.SnapshotComplete && d.run.Generation > 0 { // letters of what the source has no more, or has mended, go
+		if err := connection.SupersedeDeadLetters(ctx, tx, d.run.Connection, d.run.Stream.Name, d.run.Generation); err != nil {
+			return err
+		}
+	}
 	if page.Cursor != nil {
 		if err := connection.SaveCursor(ctx, tx, d.tenant, d.run.Connection, d.run.Stream.Name, page.Cursor, d.run.Generation); err != nil {
 			return err
 		}
 	}
 	return connection.AddProgress(ctx, tx, d.run.ID, connection.Progress{
-		Stream: d.run.Stream.Name, Done: page.Done, Total: page.Total, Records: c.Records, Unchanged: c.Unchanged,
+		Stream: d.run.Stream.Name, Done: page.Done, Total: page.Total, Records: c.Records, Unchanged: c.Unchanged, Changed: c.Changed,
 		Statements: c.Statements + c.Voided, Voided: c.Voided, Skipped: c.Skipped, Dead: c.Dead,
 	})
 }

@@ -66,8 +66,8 @@ func (d *Dictionary) Verbs(ctx context.Context, tenant database.TenantID, iris [
 	err := d.db.Tenant(ctx, tenant, func(ctx context.Context, tx *database.Tx) error {
 		rows = rows[:0]
 		_, err := tx.ExecContext(ctx, `
-INSERT INTO verb (tenant_id, iri) SELECT $1, iri FROM unnest($2::text[]) AS iri
-WHERE NOT EXISTS (SELECT 1 FROM verb v WHERE v.tenant_id = $1 AND v.iri = iri) ON CONFLICT DO NOTHING`, tenant, database.Texts(missing))
+INSERT INTO verb (tenant_id, iri) SELECT $1, n.iri FROM unnest($2::text[]) AS n(iri)
+WHERE NOT EXISTS (SELECT 1 FROM verb v WHERE v.tenant_id = $1 AND v.iri = n.iri) ON CONFLICT DO NOTHING`, tenant, database.Texts(missing))
 		if err != nil {
 			return err
 		}
@@ -75,6 +75,9 @@ WHERE NOT EXISTS (SELECT 1 FROM verb v WHERE v.tenant_id = $1 AND v.iri = iri) O
 	})
 	if err != nil {
 		return nil, fmt.Errorf("records: number verbs: %w", err)
+	}
+	if len(rows) != len(missing) {
+		return nil, fmt.Errorf("records: %d of %d verbs have no number", len(missing)-len(rows), len(missing))
 	}
 	for _, r := range rows {
 		out[r.IRI] = r.ID

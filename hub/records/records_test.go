@@ -388,6 +388,11 @@ func TestDictionary(t *testing.T) {
 	if diff := cmp.Diff(one, again); diff != "" || len(one) != 2 {
 		t.Errorf("numbers changed: %s", diff)
 	}
+	third := "https://example.org/c" // one more, when there are some
+	more, err := records.NewDictionary(db).Verbs(ctx, 1, []string{iris[0], third})
+	if err != nil || more[iris[0]] != one[iris[0]] || more[third] == 0 || more[third] == one[iris[1]] {
+		t.Errorf("a new verb beside a known one: %v, %v", more, err)
+	}
 	fresh := records.NewDictionary(db)
 	err = db.ReadTenant(ctx, 1, func(ctx context.Context, tx *database.Tx) error {
 		for iri, id := range one {
