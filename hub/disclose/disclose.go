@@ -145,7 +145,10 @@ func (r *Road) open(ctx context.Context, caller access.Caller, resource string) 
 		return nil, err
 	}
 	s := &session{road: r, caller: caller, tenant: t}
-	if s.decision, err = r.gate.Decide(ctx, access.Request{Caller: caller, Action: access.Read, Resource: resource}); err != nil {
+	if err := s.own(ctx); err != nil {
+		return nil, err
+	}
+	if s.decision, err = r.gate.Decide(ctx, access.Request{Caller: s.caller, Action: access.Read, Resource: resource}); err != nil {
 		return nil, s.refuse(ctx, err)
 	}
 	return s, nil

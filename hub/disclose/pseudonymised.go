@@ -3,6 +3,7 @@ package disclose
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -31,7 +33,7 @@ type pseudonymised struct {
 	Context   *statementContext  `json:"context,omitempty"`
 	Timestamp string             `json:"timestamp,omitempty"`
 	Stored    string             `json:"stored,omitempty"`
-	Version   string             `json:"version"`
+	Version   string             `json:"version,omitempty"`
 }
 
 type identifiedBy struct {
@@ -65,6 +67,12 @@ func (s *session) pseudonymised(ctx context.Context, tx *database.Tx, rows []rec
 	subjects := map[uuid.UUID]bool{}
 	for i := range rows {
 		row := &rows[i]
+		// Nothing of it is needed, but whoever's key was destroyed is gone from every form.
+		if _, err := s.tenant.Unwrap(row.Actor, vault.Learning, row.Epoch, row.Wrapped); errors.Is(err, vault.ErrShredded) {
+			continue
+		} else if err != nil {
+			return fmt.Errorf("statement %s: %w", row.ID, err)
+		}
 		verb, err := s.road.dictionary.VerbIRI(ctx, tx, row.Verb)
 		if err != nil {
 			return err
@@ -85,8 +93,11 @@ func (s *session) pseudonymised(ctx context.Context, tx *database.Tx, rows []rec
 }
 
 func (s *session) pseudonymise(row *records.Row, verb string) (pseudonymised, error) {
-	p := pseudonymised{Version: row.Version.StatementVersion()}
+	var p pseudonymised
 	columns := s.decision.Columns
+	if columns["version"] {
+		p.Version = row.Version.StatementVersion()
+	}
 	if columns["id"] {
 		id, err := s.pseudonym(row.ID)
 		if err != nil {

@@ -3,6 +3,7 @@ package disclose
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,7 +61,7 @@ func (s *session) resolve(ctx context.Context, q Query) (resolved, error) {
 		r.Agent, err = s.road.vault.Find(ctx, tx, q.Agent.Identifier)
 		return err
 	})
-	if errors.Is(err, vault.ErrUnknownSubject) {
+	if errors.Is(err, vault.ErrUnknownSubject) || errors.Is(err, vault.ErrShredded) {
 		r.empty, err = true, nil
 	}
 	return r, err
@@ -117,6 +118,27 @@ func (s *session) pseudonymOf(id xapi.Identifier) (uuid.UUID, bool) {
 	}
 	subject, err := s.tenant.Unpseudonym(s.decision.Audience, pseudonym)
 	return subject, err == nil
+}
+
+// mine is the scope that sees what its own client wrote.
+const mine = "statements/read/mine"
+
+// own finds the authority under which the road in stores what this caller writes, where the decision may turn on it. A client that has
+// written nothing yet gets a subject that nothing has: its own statements are none.
+func (s *session) own(ctx context.Context) error {
+	if s.caller.Authority != uuid.Nil || !slices.Contains(s.caller.Scopes, mine) {
+		return nil
+	}
+	account := xapi.Identifier{Kind: xapi.Account, HomePage: s.road.homePage, Name: "client/" + s.caller.Client.String()} // as ingest.Road.Authority
+	err := s.road.db.ReadTenant(ctx, s.caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		var err error
+		s.caller.Authority, err = s.road.vault.Find(ctx, tx, account)
+		return err
+	})
+	if errors.Is(err, vault.ErrUnknownSubject) {
+		s.caller.Authority, err = uuid.Max, nil
+	}
+	return err
 }
 
 func (s *session) pseudonymHome() string { return s.road.homePage + "/pseudonyms" }
