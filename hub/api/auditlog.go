@@ -52,7 +52,7 @@ func (f *face) auditLog() {
 				return nil, err
 			}
 			key := f.Signer.VerifierKey(caller.Tenant)
-			report, err := audit.Verify(ctx, audit.NewStore(f.DB, caller.Tenant, key), audit.VerifyOptions{VerifierKey: key, Anchor: f.Anchor.Path(caller.Tenant)})
+			report, err := audit.Verify(ctx, audit.NewStore(f.DB, caller.Tenant, key), audit.VerifyOptions{VerifierKey: key, Anchor: f.Anchor.Existing(caller.Tenant)})
 			if err != nil && !errors.Is(err, audit.ErrTampered) {
 				return nil, err
 			}

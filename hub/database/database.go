@@ -56,6 +56,7 @@ var settings = map[string]string{
 	"idle_in_transaction_session_timeout": "60000", // milliseconds
 	"application_name":                    "lrshub",
 	"timezone":                            "UTC",
+	"jit":                                 "off", // compiling costs more than any query here takes; a plan priced high by pagePlans would trigger it
 }
 
 // Bounds of the pool. A hub must leave room for others on a Postgres with its default of 100 connections.
