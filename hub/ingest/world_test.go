@@ -2,7 +2,9 @@ package ingest_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -315,4 +317,44 @@ func equal[T comparable](t testing.TB, what string, got, want T) {
 	if got != want {
 		t.Errorf("%s: %+v, want %+v", what, got, want)
 	}
+}
+
+// tables lists the tables of the database.
+func (w *world) tables() (names []string) {
+	w.Helper()
+	rows, err := w.owner.QueryContext(w.Context(), "SELECT format('%I', tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			w.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if len(names) < 20 || rows.Err() != nil {
+		w.Fatalf("tables %v: %v", names, rows.Err())
+	}
+	return names
+}
+
+// dump gives a table's rows as text; what is bytes stands in hex.
+func (w *world) dump(table string) (text string) {
+	w.Helper()
+	if err := w.owner.QueryRowContext(w.Context(), "SELECT coalesce(string_agg(t::text, E'\n' ORDER BY t::text), '') FROM "+table+" t").Scan(&text); err != nil {
+		w.Fatal(err)
+	}
+	return text
+}
+
+// fingerprint is one digest of all that the database holds.
+func (w *world) fingerprint() string {
+	w.Helper()
+	sum := sha256.New()
+	for _, table := range w.tables() {
+		fmt.Fprintf(sum, "%s\n%s\n", table, w.dump(table))
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
