@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lrshub/lrshub/hub/api"
+	"github.com/lrshub/lrshub/hub/console"
 	"github.com/lrshub/lrshub/hub/lrs"
 )
 
@@ -21,6 +22,7 @@ type process struct {
 	listener net.Listener
 	serves   bool
 	works    bool
+	alone    bool                            // no other process works on this database and this Temporal
 	ready    func(ctx context.Context) error // when all answers
 }
 
@@ -117,6 +119,14 @@ func (p *process) handler() (http.Handler, error) {
 		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Host: p.host, Temporal: p.temporal,
 		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), PrepareTenant: p.prepareTenant,
 	}))
+	pages, err := console.Handler(console.Rooms{
+		DB: p.db, Auth: authenticator{p.rooms}, Gate: p.gate, Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle(console.Path, pages)
+	mux.Handle("GET /{$}", http.RedirectHandler(console.Path, http.StatusFound))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", p.readiness)
 	return mux, nil
