@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/lrshub/lrshub/hub/api"
 	"github.com/lrshub/lrshub/hub/console"
 	"github.com/lrshub/lrshub/hub/lrs"
@@ -49,11 +47,17 @@ func (p *process) run(ctx context.Context, died ...<-chan struct{}) error {
 			}
 		}()
 	}
-	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopBackground()
-	var behind errgroup.Group
 	if p.works {
-		behind.Go(func() error { return p.sequence(background) })
+		background, stopBackground := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the requests and workflows that it serves
+		sequenced := make(chan struct{})
+		go func() {
+			defer close(sequenced)
+			p.sequence(background)
+		}()
+		defer func() {
+			stopBackground()
+			<-sequenced
+		}()
 		endWork, err := p.work(background)
 		if err != nil {
 			return err
