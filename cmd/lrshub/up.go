@@ -240,7 +240,7 @@ func (f *folder) run(ctx context.Context, o upOptions, s settings, listener net.
 		return err
 	}
 	defer os.Remove(f.file(localHubFile))
-	h := &process{rooms: r, listener: listener, serves: true, works: true}
+	h := &process{rooms: r, listener: listener, serves: true, works: true, alone: true}
 	h.ready = func(ctx context.Context) error {
 		if o.demo {
 			if err := addDemo(ctx, here, token, f.file("demo")); err != nil {

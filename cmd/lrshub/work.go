@@ -52,14 +52,19 @@ func (r *rooms) openHost() (*host.Host, error) {
 	}), nil
 }
 
-// sequence puts audit events into the log's tree until ctx ends.
-func (p *process) sequence(ctx context.Context) error {
-	return audit.NewSequencer(audit.SequencerOptions{DB: p.db, Signer: p.signer, Anchor: p.anchor}).Run(ctx)
+// sequence puts audit events into the log's tree until ctx ends. It logs what is wrong with a tenant's log and goes on with the others.
+func (p *process) sequence(ctx context.Context) {
+	_ = audit.NewSequencer(audit.SequencerOptions{DB: p.db, Signer: p.signer, Anchor: p.anchor}).Run(ctx) // gives nil when ctx ends
 }
 
 // work starts the workers of this process; end stops them.
 func (p *process) work(ctx context.Context) (end func(), err error) {
 	workers := sync.NewWorkers(p.temporal, sync.Deps{DB: p.db, Vault: p.vault, Road: p.ingest, Host: p.host, Now: time.Now, Log: slog.Default()})
+	if p.alone {
+		if err := sync.TakeOver(ctx, p.temporal, p.settings.Namespace, p.db); err != nil {
+			return nil, err
+		}
+	}
 	if err := workers.Start(); err != nil {
 		return nil, err
 	}
