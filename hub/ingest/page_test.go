@@ -277,12 +277,18 @@ func (s *source) frame(id uuid.UUID) (plain []byte) {
 		if err := tx.GetContext(ctx, &row, "SELECT actor, frame FROM statement WHERE tenant_id = $1 AND id = $2", tx.Tenant, id); err != nil {
 			return err
 		}
-		keys, err := s.vault.Keys(ctx, tx, []uuid.UUID{row.Actor}, vault.Learning)
-		if err != nil {
-			return err
-		}
-		plain, err = keys[row.Actor].Open(records.FrameContext(id), row.Frame)
+		var err error
+		plain, err = s.unseal(ctx, tx, row.Actor, records.FrameContext(id), row.Frame)
 		return err
 	})
 	return plain
+}
+
+// unseal opens what was sealed under a subject's learning key.
+func (w *world) unseal(ctx context.Context, tx *database.Tx, subject uuid.UUID, place string, sealed []byte) ([]byte, error) {
+	keys, err := w.vault.Keys(ctx, tx, []uuid.UUID{subject}, vault.Learning)
+	if err != nil {
+		return nil, err
+	}
+	return keys[subject].Open(place, sealed)
 }
