@@ -55,7 +55,6 @@ type kills struct {
 	tables *Tables
 	report KillReport
 	usual  time.Duration // that a run takes without a kill
-	turn   int
 }
 
 // roundTime bounds a round, however slow the machine.
@@ -97,8 +96,9 @@ func (r *kills) series(ctx context.Context) error {
 	}
 	r.usual = time.Since(began)
 	for n := range r.Times {
-		if err := r.round(ctx, victims[n%len(victims)]); err != nil {
-			return fmt.Errorf("kill %d of %d, of the %s: %w", n+1, r.Times, victims[n%len(victims)], err)
+		victim := victims[(r.First+n)%len(victims)]
+		if err := r.round(ctx, victim); err != nil {
+			return fmt.Errorf("kill %d of %d, of the %s: %w", n+1, r.Times, victim, err)
 		}
 	}
 	return nil
