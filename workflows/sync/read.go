@@ -23,8 +23,10 @@ import (
 const (
 	// slice is how long one activity reads before it lets the workflow start the next: a long sync then has all its attempts anew.
 	slice = 15 * time.Minute
-	// pulse is how often a read tells Temporal that it lives and renews its lease.
-	pulse = 15 * time.Second
+	// pulse is how often a read tells Temporal that it lives, and so learns that it was cancelled.
+	pulse = 5 * time.Second
+	// renewal is how often a read renews its lease while it stores no page.
+	renewal = time.Minute
 )
 
 type readInput struct {

@@ -130,6 +130,7 @@ func NewWorkers(c client.Client, d Deps) *Workers {
 	short := worker.New(c, Queue, worker.Options{WorkerStopTimeout: stopTime})
 	reads := worker.New(c, ReadQueue, worker.Options{
 		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: d.Connectors, WorkerStopTimeout: stopTime,
+		MaxHeartbeatThrottleInterval: d.pulse, // else a cancelled read would learn of it after most of its heartbeat timeout
 	})
 	Register(short, d)
 	registerActivities(reads, d) // it runs no workflows
