@@ -34,6 +34,7 @@ type Kills struct {
 	Binary   string
 	Times    int    // kills
 	Students int    // in the made-up tables; five results each
+	First    int    // victim: number in the turn of hub, postgres, connector
 	Config   string // connection's file: connectors/csv/examples/oulad/results.yaml
 	Rand     *rand.Rand
 	Log      func(format string, args ...any)
