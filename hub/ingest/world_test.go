@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -114,7 +115,14 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) in(tenant database.TenantID, fn func(context.Context, *database.Tx) error) {
 	w.Helper()
-	if err := w.db.Tenant(w.Context(), tenant, fn); err != nil {
+	err := w.db.Tenant(w.Context(), tenant, fn)
+	for range 40 { // connections of the pool that a test has had killed
+		if !errors.Is(err, database.ErrUnavailable) {
+			break
+		}
+		err = w.db.Tenant(w.Context(), tenant, fn)
+	}
+	if err != nil {
 		w.Fatal(err)
 	}
 }
