@@ -119,7 +119,8 @@ type Activity struct {
 	Definition []byte // JSON; nil if none was given
 }
 
-// Catalogue puts activities into the catalogue, in one order, and replaces a definition by a later one.
+// Catalogue puts activities into the catalogue, in one order, and replaces a definition by a later one. Those that stand there already are
+// left out: ON CONFLICT would lock their rows until the commit, and writers of the same course would wait for each other.
 func Catalogue(ctx context.Context, tx *database.Tx, activities map[uuid.UUID]Activity) error {
 	if len(activities) == 0 {
 		return nil
@@ -136,6 +137,8 @@ func Catalogue(ctx context.Context, tx *database.Tx, activities map[uuid.UUID]Ac
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO activity AS a (tenant_id, key, iri, definition)
 SELECT $1, key, iri, convert_from(definition, 'UTF8') FROM unnest($2::uuid[], $3::text[], $4::bytea[]) AS n(key, iri, definition)
+WHERE NOT EXISTS (SELECT 1 FROM activity k WHERE k.tenant_id = $1 AND k.key = n.key
+    AND (n.definition IS NULL OR k.definition IS NOT DISTINCT FROM convert_from(n.definition, 'UTF8')) OFFSET 0)
 ON CONFLICT (tenant_id, key) DO UPDATE SET definition = excluded.definition
 WHERE excluded.definition IS NOT NULL AND a.definition IS DISTINCT FROM excluded.definition`,
 		tx.Tenant, database.UUIDs(keys), database.Texts(iris), database.Byteas(definitions))

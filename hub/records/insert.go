@@ -12,7 +12,8 @@ import (
 	"github.com/lrshub/lrshub/hub/database"
 )
 
-// insertStatements writes a batch in one statement: COPY does not work under row-level security.
+// insertStatements writes a batch in one statement: COPY does not work under row-level security. OFFSET 0 keeps the planner to one probe
+// of the tombstones' primary key for each id, where it might read them all.
 const insertStatements = `
 INSERT INTO statement (tenant_id, id, seq, stored, "timestamp", actor, authority, verb, object_kind, object, registration,
     score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, frame, digest)
@@ -22,7 +23,7 @@ FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::
     $12::float8[], $13::float8[], $14::float8[], $15::float8[], $16::boolean[], $17::boolean[], $18::float8[], $19::smallint[], $20::integer[], $21::uuid[], $22::bytea[], $23::bytea[])
     AS n(id, seq, stored, at, actor, authority, verb, object_kind, object, registration,
     score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, frame, digest)
-WHERE NOT EXISTS (SELECT 1 FROM statement_tombstone t WHERE t.tenant_id = $1 AND t.id = n.id)
+WHERE NOT EXISTS (SELECT 1 FROM statement_tombstone t WHERE t.tenant_id = $1 AND t.id = n.id OFFSET 0)
 ON CONFLICT (tenant_id, id) DO NOTHING`
 
 // Insert stores a batch of statements with distinct ids, their agents, activities and voidings. Ids that are already

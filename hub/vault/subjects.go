@@ -86,11 +86,13 @@ func (t *Tenant) wanted(ids []xapi.Identifier) []*wanted {
 	return list
 }
 
+// findSubjects probes both primary keys, one identifier at a time (LIMIT keeps the planner from joining tables whole): the guesses
+// about a table that was just filled would make it read all subjects for each batch.
 const findSubjects = `
-SELECT i.blind, i.subject_id, k.epoch, k.wrapped
-FROM subject_index i
-LEFT JOIN subject_key k ON k.tenant_id = i.tenant_id AND k.subject_id = i.subject_id AND k.class = $3
-WHERE i.tenant_id = $1 AND i.blind = ANY($2)`
+SELECT n.blind, i.subject_id, k.epoch, k.wrapped
+FROM unnest($2::bytea[]) AS n(blind)
+CROSS JOIN LATERAL (SELECT subject_id FROM subject_index WHERE tenant_id = $1 AND blind = n.blind LIMIT 1) AS i
+LEFT JOIN LATERAL (SELECT epoch, wrapped FROM subject_key WHERE tenant_id = $1 AND subject_id = i.subject_id AND class = $3 LIMIT 1) AS k ON true`
 
 // find fills in the subjects that exist. A mailbox known only by its mbox_sha1sum is that subject.
 func (t *Tenant) find(ctx context.Context, tx *database.Tx, list []*wanted) error {
