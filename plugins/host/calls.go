@@ -96,12 +96,23 @@ func (p *Process) bounded(ctx context.Context, doing string) (context.Context, c
 	return context.WithTimeoutCause(ctx, p.limits.Call, fmt.Errorf("%w: %s took longer than %s for %s", ErrTimeout, p.name, p.limits.Call, doing))
 }
 
+// awaitDeadline waits until our own clock, too, says that the time is over: the connector's may say so a moment earlier.
+func awaitDeadline(ctx context.Context, err error) {
+	if _, limited := ctx.Deadline(); limited && status.Code(err) == codes.DeadlineExceeded {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 // failure turns what a call gave into one of this package's errors or an *sdk.Error; nil stays nil. A stranger's text is
 // kept only where it is an *sdk.Error's message, and secrets are taken out of that.
 func (p *Process) failure(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
+	awaitDeadline(ctx, err)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -21,15 +21,19 @@ import (
 // Options configure a Host.
 type Options struct {
 	// SocketDir is a folder of the hub's own for sockets; "" is a folder in the system's place for temporary files.
-	// A socket's path holds about 100 bytes, so a long SocketDir is refused.
+	// A socket's path holds about 100 bytes, so instead of a long SocketDir the system's place is taken, too.
 	SocketDir string
+	// Hide lists folders and files that no connector may see (on Linux): the hub's keys, tokens, database. They must exist when a
+	// connector starts. Connectors find such a folder empty. /run, with the sockets of this machine's services, is always hidden.
+	Hide []string
 	// Executable is this program, for built-in connectors: it is started as `Executable connector serve NAME`. "" means this
 	// very process's, even if the file has been replaced since.
 	Executable string
 	// Builtin lists the names of the connectors that Executable serves, for error messages.
 	Builtin []string
 	Logger  *slog.Logger
-	// AllowNoNamespace starts connectors even where they cannot be cut off from the network.
+	// AllowNoNamespace starts connectors even where they cannot be cut off from the network and from what Hide names. As much of
+	// it as the kernel permits is done all the same.
 	AllowNoNamespace bool
 	Limits           Limits
 	// TLS configures HTTPS to sources, for instance a private authority. nil: the system's authorities.

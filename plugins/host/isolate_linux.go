@@ -3,24 +3,104 @@ package host
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrshub/lrshub/plugins/host/internal/cell"
 )
 
-// isolate prepares a command. In any case: a process group of its own and death with the thread that starts it. If isolated:
-// namespaces of its own for users, network (not even a loopback), processes (it sees and signals none of ours, and its
-// children die with it) and System V IPC. It keeps the hub's user id for files, but not even for root any capability.
-func isolate(cmd *exec.Cmd, isolated bool) {
+// confinement is how far a child is cut off. In any case it has a process group of its own, and dies with the thread that
+// starts it.
+type confinement int
+
+const (
+	loose confinement = iota
+	// apart: namespaces of its own for users, network (not even a loopback), processes (it sees and signals none of ours, and
+	// its children die with it) and System V IPC. It keeps the hub's user id for files, but not even for root any capability.
+	apart
+	// enclosed: apart, and in a cell (see its package): mounts of its own, read-only, without what is hidden.
+	enclosed
+)
+
+// confinements lists the degrees, best first.
+var confinements = []confinement{enclosed, apart, loose}
+
+// child is a command to be started, and what it will say of its cell.
+type child struct {
+	cmd           *exec.Cmd
+	report, write *os.File // nil without a cell
+}
+
+// confine prepares the start of a program. Sockets is the only folder that it may write to.
+func confine(program *exec.Cmd, degree confinement, hide []string, sockets string) (c *child, err error) {
+	copied := exec.Cmd{Path: program.Path, Args: program.Args, Env: program.Env, Dir: program.Dir, ExtraFiles: program.ExtraFiles,
+		Stdout: program.Stdout, Stderr: program.Stderr}
+	copied.SysProcAttr = namespaces(degree)
+	if degree < enclosed {
+		return &child{cmd: &copied}, nil
+	}
+	c = &child{cmd: &copied}
+	if c.report, c.write, err = os.Pipe(); err != nil {
+		return nil, err
+	}
+	plan := cell.Plan{Program: program.Path, Sockets: sockets, Hide: hide, Args: program.Args}
+	if len(program.ExtraFiles) > 0 {
+		plan.Program = "" // what is inherited
+	}
+	copied.Path, copied.Args = ownExecutable(), plan.Argv()
+	copied.ExtraFiles = append([]*os.File{c.write}, program.ExtraFiles...)
+	return c, nil
+}
+
+func namespaces(degree confinement) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if isolated {
+	if degree >= apart {
 		attr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: inside(os.Getuid()), HostID: os.Getuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: inside(os.Getgid()), HostID: os.Getgid(), Size: 1}}
 	}
-	cmd.SysProcAttr = attr
+	if degree == enclosed {
+		attr.Cloneflags |= syscall.CLONE_NEWNS
+		attr.AmbientCaps = cell.Capabilities
+	}
+	return attr
+}
+
+// discard lets go of a child that did not start.
+func (c *child) discard() {
+	if c.report != nil {
+		_, _ = c.report.Close(), c.write.Close()
+	}
+}
+
+// settled waits until the started child runs its program; if it does not, the child has ended.
+func (c *child) settled(patience time.Duration) error {
+	if c.report == nil {
+		return nil
+	}
+	defer c.report.Close()
+	_ = c.write.Close()
+	_ = c.report.SetReadDeadline(time.Now().Add(patience))
+	said, err := io.ReadAll(io.LimitReader(c.report, 4096))
+	if err == nil && len(said) == 0 {
+		return nil
+	}
+	killGroup(c.cmd.Process.Pid)
+	_ = c.cmd.Wait()
+	switch reason, program := strings.CutPrefix(string(said), cell.NotExecutable); {
+	case err != nil:
+		return fmt.Errorf("its cell was not built within %s: %w", patience, err)
+	case program:
+		return errors.New(reason)
+	default:
+		return noNamespace(errors.New(reason))
+	}
 }
 
 // inside is the id that one of ours has in the namespace: root would have its capabilities there, nobody has none.
@@ -42,28 +122,32 @@ func forbidden(err error) bool {
 	return false
 }
 
-// CheckIsolation says whether connectors can be cut off from the network here; the error wraps ErrNoNamespace.
-// It starts a program that does not exist: the kernel makes the namespaces before it looks for the program.
+// CheckIsolation says whether connectors can be cut off here, from the network and from the hub's files; the error wraps
+// ErrNoNamespace. It builds a cell for nobody, which takes some ten milliseconds.
 func CheckIsolation() error {
-	cmd := exec.Command("/nonexistent")
-	cmd.Err = nil
-	isolate(cmd, true)
-	cmd.SysProcAttr.Pdeathsig = 0 // this thread may end at any time
-	err := cmd.Start()
-	switch {
-	case err == nil:
-		_ = cmd.Process.Kill()
-		return cmd.Wait()
-	case forbidden(err):
-		return noNamespace(err)
+	c, err := confine(&exec.Cmd{}, enclosed, nil, "")
+	if err != nil {
+		return err
 	}
-	return nil
+	c.cmd.SysProcAttr.Pdeathsig = 0 // this thread may end at any time
+	if err := c.cmd.Start(); err != nil {
+		c.discard()
+		if forbidden(err) {
+			return noNamespace(err)
+		}
+		return err
+	}
+	if err := c.settled(10 * time.Second); err != nil {
+		return err
+	}
+	return c.cmd.Wait()
 }
 
 func noNamespace(err error) error {
-	return fmt.Errorf("%w: the kernel or the container forbids user and network namespaces (%v). Allow them "+
-		"(sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces; in Docker a seccomp profile that lets clone through), "+
-		"or accept connectors that can reach the network by themselves with the option that allows it", ErrNoNamespace, err)
+	return fmt.Errorf("%w: the kernel or the container forbids user, network or mount namespaces (%v). Allow them (Linux 5.12 or later; "+
+		"sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0; in Docker "+
+		"seccomp and AppArmor profiles that let clone and mount through), or accept connectors that can reach the network and read "+
+		"the hub's files by themselves with the option that allows it", ErrNoNamespace, err)
 }
 
 // restrict sets limits on a child that has just started: no core dump (it would hold records), first to go when memory ends.

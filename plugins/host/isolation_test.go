@@ -273,8 +273,10 @@ func TestSocketFolders(t *testing.T) {
 	if left, _ := filepath.Glob(parent + "/*"); len(left) != 1 {
 		t.Errorf("folders after close: %v", left)
 	}
-	long := newHost(t, func(o *host.Options) { o.SocketDir = filepath.Join(parent, strings.Repeat("long", 20)) })
-	if _, err := long.Start(t.Context(), host.Plugin{Connector: "counter"}, config(`{}`)); err == nil || !strings.Contains(err.Error(), "shorter") {
-		t.Errorf("a long folder: %v", err)
+	long := filepath.Join(parent, strings.Repeat("long", 20))
+	third := newHost(t, func(o *host.Options) { o.SocketDir = long })
+	start(t, third, "counter", config(`{}`)) // in the system's place for temporary files
+	if left, _ := filepath.Glob(long + "/*"); len(left) != 0 {
+		t.Errorf("in the long folder: %v", left)
 	}
 }

@@ -41,6 +41,10 @@ func (h *Host) Start(ctx context.Context, p Plugin, s Session) (*Process, error)
 	if err != nil {
 		return nil, err
 	}
+	hide, err := hidden(append([]string{dir}, h.options.Hide...))
+	if err != nil {
+		return nil, err
+	}
 	cmd, program, err := h.command(p)
 	if err != nil {
 		return nil, err
@@ -51,7 +55,7 @@ func (h *Host) Start(ctx context.Context, p Plugin, s Session) (*Process, error)
 	log := h.log.With("connector", p.Connector)
 	callback := newCallback(h, log, s)
 	process := &Process{name: p.Connector, limits: h.limits, callback: callback}
-	process.runner = newRunner(h, p.Connector, cmd, callback.output)
+	process.runner = newRunner(h, p.Connector, cmd, hide, callback.output)
 	process.client = plugin.NewClient(process.config(dir))
 	ctx, cancel := context.WithTimeoutCause(ctx, h.limits.Start,
 		fmt.Errorf("%w: %s did not start within %s; start it by hand to see why, or allow it more time", ErrTimeout, p.Connector, h.limits.Start))

@@ -21,6 +21,7 @@ type runner struct {
 	host *Host
 	name string
 	cmd  *exec.Cmd
+	hide []string
 	dir  string // where the child's sockets must lie
 
 	greeting *io.PipeReader // the first line of stdout, for go-plugin
@@ -34,8 +35,8 @@ type runner struct {
 	startErr error  // after Start
 }
 
-func newRunner(h *Host, name string, cmd *exec.Cmd, output *drain) *runner {
-	return &runner{host: h, name: name, cmd: cmd, output: output, started: make(chan struct{}), exited: make(chan struct{})}
+func newRunner(h *Host, name string, cmd *exec.Cmd, hide []string, output *drain) *runner {
+	return &runner{host: h, name: name, cmd: cmd, hide: hide, output: output, started: make(chan struct{}), exited: make(chan struct{})}
 }
 
 func (r *runner) Start(context.Context) error {
@@ -68,32 +69,41 @@ func (r *runner) Start(context.Context) error {
 	return nil
 }
 
-// launch starts the child from the host's own thread.
-func (r *runner) launch() error {
+// launch starts the child, confined as well as may be: as the kernel permits if that is allowed, else wholly or not.
+func (r *runner) launch() (err error) {
+	program := r.cmd
+	for _, degree := range confinements {
+		if r.cmd, err = r.attempt(program, degree); !errors.Is(err, ErrNoNamespace) || !r.host.options.AllowNoNamespace {
+			return err
+		}
+		r.host.log.Warn("connector starts less isolated, as allowed", "connector", r.name, "missing", err)
+	}
+	return err
+}
+
+// attempt starts the child from the host's own thread, and waits until it is confined.
+func (r *runner) attempt(program *exec.Cmd, degree confinement) (*exec.Cmd, error) {
+	sockets, err := filepath.EvalSymlinks(r.dir)
+	if err != nil {
+		return program, err
+	}
+	child, err := confine(program, degree, r.hide, sockets)
+	if err != nil {
+		return program, err
+	}
 	done := make(chan error, 1)
-	isolate(r.cmd, true)
-	start := func() {
-		err := r.cmd.Start()
-		if err == nil || !forbidden(err) {
-			done <- err
-			return
-		}
-		if !r.host.options.AllowNoNamespace {
-			done <- noNamespace(err)
-			return
-		}
-		r.host.log.Warn("connector starts without isolation from the network, as allowed", "connector", r.name)
-		again := exec.Command(r.cmd.Path)
-		again.Args, again.Env, again.Dir, again.ExtraFiles = r.cmd.Args, r.cmd.Env, r.cmd.Dir, r.cmd.ExtraFiles
-		again.Stdout, again.Stderr, again.Err = r.cmd.Stdout, r.cmd.Stderr, nil
-		isolate(again, false)
-		r.cmd = again
-		done <- r.cmd.Start()
+	if err := r.host.onThread(func() { done <- child.cmd.Start() }); err != nil {
+		child.discard()
+		return program, err
 	}
-	if err := r.host.onThread(start); err != nil {
-		return err
+	if err := <-done; err != nil {
+		child.discard()
+		if forbidden(err) {
+			err = noNamespace(err)
+		}
+		return program, err
 	}
-	return <-done
+	return child.cmd, child.settled(r.host.limits.Start)
 }
 
 func (r *runner) wait() {

@@ -29,22 +29,9 @@ func (d *socketDir) make() (string, error) {
 	if d.path != "" {
 		return d.path, nil
 	}
-	parent := d.parent
-	if parent == "" {
-		parent = os.TempDir()
-	}
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return "", fmt.Errorf("%w: the folder for sockets cannot be made: %w", ErrUnknown, err)
-	}
-	sweep(parent)
-	path, err := os.MkdirTemp(parent, socketPrefix)
+	path, err := d.fresh()
 	if err != nil {
 		return "", fmt.Errorf("%w: the folder for sockets cannot be made: %w", ErrUnknown, err)
-	}
-	if len(path)+socketName > socketPath {
-		_ = os.Remove(path)
-		return "", fmt.Errorf("%w: the folder for sockets %s is too long for a socket's path (%d bytes at most); choose a shorter one",
-			ErrUnknown, parent, socketPath-socketName-len(socketPrefix)-11)
 	}
 	fresh := filepath.Join(path, "lock.new") // sweepers look for "lock": they never see it unlocked
 	if d.lock, err = lockFile(fresh); err != nil {
@@ -55,6 +42,29 @@ func (d *socketDir) make() (string, error) {
 	}
 	d.path = path
 	return path, nil
+}
+
+// fresh makes an empty folder, only for this user, in the parent; if its name is too long for sockets there, in the system's
+// place for temporary files.
+func (d *socketDir) fresh() (path string, err error) {
+	for _, parent := range []string{d.parent, os.TempDir()} {
+		if parent == "" {
+			continue
+		}
+		if err = os.MkdirAll(parent, 0o700); err != nil {
+			return "", err
+		}
+		sweep(parent)
+		if path, err = os.MkdirTemp(parent, socketPrefix); err != nil {
+			return "", err
+		}
+		if len(path)+socketName <= socketPath {
+			return path, nil
+		}
+		_ = os.Remove(path)
+	}
+	return "", fmt.Errorf("%s is too long for a socket's path (%d bytes at most); choose a shorter one",
+		os.TempDir(), socketPath-socketName-len(socketPrefix)-11)
 }
 
 func (d *socketDir) remove() error {
