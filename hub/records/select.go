@@ -53,14 +53,17 @@ LEFT JOIN activity a ON a.tenant_id = s.tenant_id AND a.key = s.object AND s.obj
 WHERE s.tenant_id = $1`
 
 // Where the rows come from. An agent's statements are read twice, as actor and as any other, each in the order of its own
-// index, and merged: one query with OR would have to read all of the agent's statements before it could sort them.
+// index, and merged: one query with OR would have to read all of the agent's statements before it could sort them. An agent that stands in several places
+// of a statement gives it once, by the first of them: else a page's rows would run out before its statements do.
 const (
 	fromAll    = `statement s` + selectJoins
 	fromActor  = `statement s` + selectJoins + ` AND s.actor = $2`
 	fromDirect = `statement_agent o JOIN statement s ON s.tenant_id = o.tenant_id AND s.id = o.statement_id` + selectJoins +
-		` AND o.tenant_id = $1 AND o.subject_id = $2 AND o.direct`
+		` AND o.tenant_id = $1 AND o.subject_id = $2 AND o.direct AND NOT EXISTS (SELECT FROM statement_agent p
+    WHERE p.tenant_id = $1 AND p.statement_id = o.statement_id AND p.subject_id = $2 AND p.slot < o.slot AND p.direct)`
 	fromRelated = `statement_agent o JOIN statement s ON s.tenant_id = o.tenant_id AND s.id = o.statement_id` + selectJoins +
-		` AND o.tenant_id = $1 AND o.subject_id = $2`
+		` AND o.tenant_id = $1 AND o.subject_id = $2 AND NOT EXISTS (SELECT FROM statement_agent p
+    WHERE p.tenant_id = $1 AND p.statement_id = o.statement_id AND p.subject_id = $2 AND p.slot < o.slot)`
 	whereActivity = ` AND (s.object = $3 OR EXISTS (SELECT FROM statement_activity u WHERE u.tenant_id = $1 AND u.statement_id = s.id AND u.key = $3))`
 	whereSettled  = ` AND s.xid < pg_snapshot_xmin(pg_current_snapshot())`
 )
@@ -116,12 +119,16 @@ func selectFrom(ctx context.Context, tx *database.Tx, from string, q Query) ([]R
 	if !q.Fresh {
 		text += whereSettled
 	}
+	stored := `s.stored` // of the row in whose index the order is
+	if from == fromDirect || from == fromRelated {
+		stored = `o.stored`
+	}
 	if q.After != (Position{}) {
 		args = append(args, q.After.Stored, q.After.Seq)
 		if q.Ascending {
-			text += ` AND (s.stored, s.seq) > ($5::timestamptz, $6::bigint)`
+			text += ` AND ` + stored + ` >= $5 AND (s.stored, s.seq) > ($5::timestamptz, $6::bigint)`
 		} else {
-			text += ` AND (s.stored, s.seq) < ($5::timestamptz, $6::bigint)`
+			text += ` AND ` + stored + ` <= $5 AND (s.stored, s.seq) < ($5::timestamptz, $6::bigint)`
 		}
 	}
 	condition, values, err := query.SQL(q.Filter, query.Statements, len(args)+1)
@@ -130,9 +137,9 @@ func selectFrom(ctx context.Context, tx *database.Tx, from string, q Query) ([]R
 	}
 	text += ` AND ` + condition
 	if q.Ascending {
-		text += ` ORDER BY s.stored, s.seq LIMIT $4`
+		text += ` ORDER BY ` + stored + `, s.seq LIMIT $4`
 	} else {
-		text += ` ORDER BY s.stored DESC, s.seq DESC LIMIT $4`
+		text += ` ORDER BY ` + stored + ` DESC, s.seq DESC LIMIT $4`
 	}
 	rows, err := tx.QueryContext(ctx, text, append(args, values...)...)
 	if err != nil {
