@@ -1,0 +1,78 @@
+package records_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/database/databasetest"
+	"github.com/lrshub/lrshub/hub/records"
+)
+
+func TestDictionary(t *testing.T) {
+	db := databasetest.New(t)
+	ctx := context.Background()
+	iris := []string{"https://example.org/b", "https://example.org/a", "https://example.org/b"}
+	one, err := records.NewDictionary(db).Verbs(ctx, 1, iris)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := records.NewDictionary(db).Verbs(ctx, 1, iris[:2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(one, again); diff != "" || len(one) != 2 {
+		t.Errorf("numbers changed: %s", diff)
+	}
+	third := "https://example.org/c" // one more, when there are some
+	more, err := records.NewDictionary(db).Verbs(ctx, 1, []string{iris[0], third})
+	if err != nil || more[iris[0]] != one[iris[0]] || more[third] == 0 || more[third] == one[iris[1]] {
+		t.Errorf("a new verb beside a known one: %v, %v", more, err)
+	}
+	fresh := records.NewDictionary(db)
+	err = db.ReadTenant(ctx, 1, func(ctx context.Context, tx *database.Tx) error {
+		for iri, id := range one {
+			got, err := fresh.VerbIRI(ctx, tx, id)
+			if err != nil || got != iri {
+				return fmt.Errorf("verb %d is %q, want %q: %w", id, got, iri, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCatalogueKeepsTheLaterDefinition(t *testing.T) {
+	db := databasetest.New(t)
+	key := uuid.New()
+	put := func(definition string) {
+		t.Helper()
+		a := records.Activity{Key: key, IRI: "https://example.org/course"}
+		if definition != "" {
+			a.Definition = []byte(definition)
+		}
+		err := db.Tenant(context.Background(), 1, func(ctx context.Context, tx *database.Tx) error {
+			return records.Catalogue(ctx, tx, map[uuid.UUID]records.Activity{key: a})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("")
+	put(`{"name":{"en":"One \u0000"}}`)
+	put(`{"name":{"en":"Two"}}`)
+	put("") // says nothing of the definition
+	var definition string
+	err := db.ReadTenant(context.Background(), 1, func(ctx context.Context, tx *database.Tx) error {
+		return tx.GetContext(ctx, &definition, `SELECT definition FROM activity WHERE tenant_id = $1 AND key = $2`, tx.Tenant, key)
+	})
+	if err != nil || definition != `{"name":{"en":"Two"}}` {
+		t.Errorf("definition %q, %v", definition, err)
+	}
+}
