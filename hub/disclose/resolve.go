@@ -158,7 +158,7 @@ func (s *session) byID(id uuid.UUID, voided bool) (resolved, error) {
 			return resolved{}, err
 		}
 	}
-	return resolved{id: id, voided: voided, Limit: 1}, nil
+	return resolved{id: id, voided: voided, Limit: 1, empty: id == uuid.Nil}, nil // the nil UUID is no statement's, and means "any" below
 }
 
 // query puts together what the reader asks for and what the decision allows.

@@ -75,7 +75,8 @@ func isUcsTail(tail string) bool {
 }
 
 // ParseUUID reads the standard string form (8-4-4-4-12 hexadecimal digits) in any case and no other form
-// (Data 2.4.1, 4.4). Every variant and version passes: 4.4 recommends one and requires none.
+// (Data 2.4.1, 4.4). Every variant and version passes: 4.4 recommends one and requires none. The nil UUID does not:
+// it identifies nothing (RFC 9562 5.9), and where the hub keeps it, it stands for "none".
 func ParseUUID[T ~string | ~[]byte](text T) (uuid.UUID, bool) {
 	var id uuid.UUID
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
@@ -93,7 +94,7 @@ func ParseUUID[T ~string | ~[]byte](text T) (uuid.UUID, bool) {
 		id[i] = unhex(hi)<<4 | unhex(lo)
 		at += 2
 	}
-	return id, true
+	return id, id != uuid.Nil
 }
 
 func unhex(c byte) byte {
