@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +27,18 @@ type detail struct {
 	Earlier bool   // these are not the newest
 	Reasons []reason
 	Listed  int64 // dead letters whose reasons are among Reasons
+}
+
+// Replayable says whether a replay may mend dead letters: those that a mapping made.
+func (d detail) Replayable() bool { return slices.ContainsFunc(d.Letters, replayable) }
+
+// Unreadable says whether there are dead letters that only another read of the source mends.
+func (d detail) Unreadable() bool {
+	return slices.ContainsFunc(d.Letters, func(c connection.DeadCount) bool { return !replayable(c) })
+}
+
+func replayable(c connection.DeadCount) bool {
+	return c.Code == "mapping" || c.Code == "missing_lookup" || c.Code == "invalid_statement"
 }
 
 // reason is why records of a stream became dead letters, with how many of them.

@@ -59,7 +59,7 @@ func TestFirstScreenSaysHowEveryConnectionStands(t *testing.T) {
 	c := w.client(one, "administrator", "admin")
 	s := w.get("/console/", c.Key, c.Secret)
 	s.has("5 connections, 1 paused", "1 running", "1 failed", "3 open dead letters",
-		"! Ended with dead letters 2 h ago, took 1 min 30 s", "12,345 11,000 unchanged", "1,340 2 voiding", "bad_record 1", "mapping 2",
+		"! Ended with dead letters 2 h ago, took 1 min 30 s", "12,345 11,000 unchanged", "1,340 2 voiding", "1 bad_record", "2 mapping",
 		"▸ Running for 4 min 0 s", "result: 45 %, 450 records", "every 15 min",
 		"✕ Failed 25 h ago, took 1.0 s auth: the source refuses the credential <b>renew</b> it",
 		"○ Never read start it: lrshub sync run never", "■ Paused every 15 min no run starts until: lrshub connection resume paused ○ Never read 0 0 none")
@@ -89,8 +89,8 @@ func TestConnectionPageTellsReasonsAndRuns(t *testing.T) {
 	marks := full(w)
 	c := w.client(one, "watcher", "connections/read")
 	s := w.get("/console/connections/marks", c.Key, c.Secret)
-	s.has("3 records could not become statements", "mapping 2 – the mapping fails on the record: mend the mapping, then replay",
-		"stream result, field mark: is missing; mend the mapping", "column mark is not a double", "lrshub dead-letter replay marks",
+	s.has("3 records could not become statements", "2 mapping – the mapping fails on the record: mend the mapping, then replay",
+		"stream result, field mark: is missing; mend the mapping", "column mark is not a double", "lrshub dead-letter replay marks", "lrshub sync run marks",
 		"Sync, by schedule", "24 Nov 2026, 06:30:00 UTC")
 	s.lacks("ada-lovelace", "secret-place")
 	if strings.Contains(s.text, "marks.csv:17") == strings.Contains(s.text, "marks.csv:18") {

@@ -152,12 +152,12 @@ func starter(r connection.Run) string {
 
 // codes say what a dead letter's code means, and what mends it.
 var codes = map[string]string{
-	"bad_record":        "the source's record cannot be read: mend the source",
-	"too_large":         "the record is larger than the limit: mend the source",
+	"bad_record":        "the source's record cannot be read: mend the source, then sync",
+	"too_large":         "the record is larger than the limit: mend the source, then sync",
 	"mapping":           "the mapping fails on the record: mend the mapping, then replay",
 	"invalid_statement": "the mapping makes a statement that xAPI does not allow: mend the mapping, then replay",
 	"missing_lookup":    "a record that it refers to is missing: read that stream, then replay",
-	"duplicate_key":     "the source has two records with one key: mend the source, or the key in the configuration",
+	"duplicate_key":     "the source has two records with one key: mend the source, or the key in the configuration, then sync",
 }
 
 func codeMeans(code string) string { return codes[code] }
