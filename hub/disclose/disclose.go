@@ -221,7 +221,10 @@ func (s *session) page(ctx context.Context, q resolved) (Page, error) {
 			return Page{}, err
 		}
 	}
-	return p, s.told(ctx, audit.StatementRead, all)
+	if err := s.told(ctx, audit.StatementRead, all); err != nil {
+		return Page{}, err
+	}
+	return p, nil
 }
 
 // told writes the audit event of what is about to be shown: no audit, no answer.

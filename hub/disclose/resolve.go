@@ -20,7 +20,8 @@ import (
 type resolved struct {
 	Agent         uuid.UUID        `json:"agent,omitzero"`
 	Related       bool             `json:"related,omitzero"`
-	Activity      uuid.UUID        `json:"activity,omitzero"` // in any place
+	Authority     uuid.UUID        `json:"authority,omitzero"` // as authority or actor
+	Activity      uuid.UUID        `json:"activity,omitzero"`  // in any place
 	Object        uuid.UUID        `json:"object,omitzero"`
 	Verb          string           `json:"verb,omitempty"`
 	Registration  uuid.UUID        `json:"registration,omitzero"`
@@ -63,6 +64,9 @@ func (s *session) resolve(ctx context.Context, q Query) (resolved, error) {
 	})
 	if errors.Is(err, vault.ErrUnknownSubject) || errors.Is(err, vault.ErrShredded) {
 		r.empty, err = true, nil
+	}
+	if q.RelatedAgents && q.Agent.Identifier.HomePage == s.road.homePage { // an account of the hub: an authority, and the actor of voidings
+		r.Agent, r.Authority = uuid.Nil, r.Agent
 	}
 	return r, err
 }
@@ -176,6 +180,11 @@ func (s *session) query(r resolved) records.Query {
 	if r.Object != uuid.Nil {
 		equal("object", r.Object)
 		equal("object_kind", int64(xapi.ObjectActivity))
+	}
+	if r.Authority != uuid.Nil {
+		filter = append(filter, query.Or{
+			query.Compare{Column: "authority", Op: query.Equal, Value: r.Authority}, query.Compare{Column: "actor", Op: query.Equal, Value: r.Authority},
+		})
 	}
 	if r.Registration != uuid.Nil {
 		equal("registration", r.Registration)
