@@ -76,7 +76,7 @@ func (f *face) auditLog() {
 		Summary: "Stream the log as NDJSON, to be verified without this hub (lrshub audit verify --offline)",
 	}, func(ctx context.Context, _ *none) (*huma.StreamResponse, error) {
 		caller := ctx.Value(callerKey{}).(access.Caller)
-		if _, err := f.Gate.Decide(ctx, access.Request{Caller: caller, Action: access.Read, Resource: access.Audit}); err != nil {
+		if err := f.allow(ctx, caller, readAudit); err != nil {
 			return nil, problemOf(err)
 		}
 		if err := f.toldAudit(ctx, caller, audit.AuditExported, nothing); err != nil {

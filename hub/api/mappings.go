@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"net/http"
 
 	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/audit"
 	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/ingest"
@@ -57,7 +59,8 @@ func (f *face) mappings() {
 			})
 			return &body[applied]{out}, err
 		})
-	register(f, operation{http.MethodPost, "/connections/{name}/mapping/diff", "Say what a new version of the mapping would change on what is stored", readMappings, "mappings", 0}, f.diffMapping)
+	// Whoever chooses a mapping's conditions can learn from the numbers what the records say: so this asks for as much as putting it into force.
+	register(f, operation{http.MethodPost, "/connections/{name}/mapping/diff", "Say what a new version of the mapping would change on what is stored", writeMappings, "mappings", 0}, f.diffMapping)
 }
 
 // remapped is a new mapping for a connection, checked.
@@ -83,6 +86,7 @@ func (f *face) checkMapping(ctx context.Context, caller access.Caller, in *newMa
 	return m, err
 }
 
+// diffMapping is told before it is answered.
 func (f *face) diffMapping(ctx context.Context, caller access.Caller, in *newMapping) (*body[difference], error) {
 	m, err := f.checkMapping(ctx, caller, in)
 	if err != nil {
@@ -91,8 +95,12 @@ func (f *face) diffMapping(ctx context.Context, caller access.Caller, in *newMap
 	var out difference
 	var old connection.MappingVersion
 	err = f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
-		old, err = connection.GetMapping(ctx, tx, m.connection.ID, 0)
-		return err
+		if old, err = connection.GetMapping(ctx, tx, m.connection.ID, 0); err != nil {
+			return err
+		}
+		digest := sha256.Sum256([]byte(in.Body.Document))
+		return audit.Record(ctx, tx, f.Now(), audit.Event{Kind: audit.MappingCompared, Actor: caller.Client.String(), Purpose: caller.Purpose,
+			Fields: map[string]any{"connection": m.connection.ID, "digest": digest[:]}})
 	})
 	if err != nil {
 		return nil, err

@@ -1,13 +1,17 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/audit"
 	"github.com/lrshub/lrshub/hub/auth"
 	"github.com/lrshub/lrshub/hub/database"
 )
@@ -19,14 +23,15 @@ func (f *face) authenticate(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	key, secret, err := auth.FromRequest(r)
 	var caller access.Caller
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("%w: %w", auth.ErrUnauthenticated, err)
+	} else {
 		caller, err = f.Clients.Authenticate(r.Context(), f.DB, key, secret)
 	}
 	if err != nil {
-		ctx.SetHeader("WWW-Authenticate", `Bearer realm="lrshub"`)
 		p := problemOf(err)
-		if p.Status != http.StatusServiceUnavailable {
-			p = problem(http.StatusUnauthorized, err.Error())
+		if p.Status == http.StatusUnauthorized {
+			ctx.SetHeader("WWW-Authenticate", `Bearer realm="lrshub"`)
 		}
 		p.write(ctx)
 		return
@@ -53,7 +58,7 @@ func register[I, O any](f *face, op operation, handle func(ctx context.Context, 
 	}
 	huma.Register(f.api, described, func(ctx context.Context, in *I) (*O, error) {
 		caller := ctx.Value(callerKey{}).(access.Caller)
-		if _, err := f.Gate.Decide(ctx, access.Request{Caller: caller, Action: op.need.action, Resource: op.need.resource}); err != nil {
+		if err := f.allow(ctx, caller, op.need); err != nil {
 			return nil, problemOf(err)
 		}
 		out, err := handle(ctx, caller, in)
@@ -62,6 +67,28 @@ func register[I, O any](f *face, op operation, handle func(ctx context.Context, 
 		}
 		return out, nil
 	})
+}
+
+// allow asks the gate.
+func (f *face) allow(ctx context.Context, caller access.Caller, n need) error {
+	_, err := f.Gate.Decide(ctx, access.Request{Caller: caller, Action: n.action, Resource: n.resource})
+	return f.refused(ctx, caller, n, err)
+}
+
+// refused gives err back, after it was told if it is a refusal: no audit, no answer.
+func (f *face) refused(ctx context.Context, caller access.Caller, n need, err error) error {
+	if !errors.Is(err, access.ErrDenied) {
+		return err
+	}
+	reason := "denied"
+	if errors.Is(err, access.ErrUndecided) {
+		reason = "undecided"
+	}
+	told := f.in(ctx, caller, func(ctx context.Context, tx *database.Tx) error {
+		return audit.Record(ctx, tx, f.Now(), audit.Event{Kind: audit.ManagementRefused, Actor: caller.Client.String(), Purpose: caller.Purpose,
+			Fields: map[string]any{"action": n.action, "resource": n.resource, "reason": reason}})
+	})
+	return cmp.Or(told, err)
 }
 
 // in runs fn in the caller's tenant.

@@ -3,10 +3,10 @@ package audit
 // Kinds of event, each with the fields that its writer gives. A new kind is added here, so that this file is the
 // list of all that the log can tell. Form: room or thing, a dot, what happened to it.
 const (
-	// IngestPage: a page of a source was stored. Subjects: the actors. Fields: connection, run, stream, records, stored,
-	// voided, skipped, dead.
+	// IngestPage: a page of a source was stored. Actor: the run. Fields: connection, records, stored, voided, dead, position and digest
+	// (of the statements that were stored).
 	IngestPage = "ingest.page"
-	// IngestStatements: statements came through xAPI. Subjects: the actors. Fields: statements, repeated.
+	// IngestStatements: statements came through xAPI. Fields: statements, stored, position and digest as of IngestPage.
 	IngestStatements = "ingest.statements"
 	// IngestRefused: a write was refused. Fields: action, reason (a code).
 	IngestRefused = "ingest.refused"
@@ -16,7 +16,8 @@ const (
 	StatementRefused = "statement.refused"
 	// StatementExport: an export opened. Fields: export, form, grants, policy.
 	StatementExport = "statement.export"
-	// StatementExported: an export ended or broke off. Subjects: those shown. Fields: export, statements, complete.
+	// StatementExported: an export ended or broke off; a StatementRead for each batch tells whose statements it had. Fields: export, statements,
+	// complete.
 	StatementExported = "statement.exported"
 
 	// ClientCreated and ClientRevoked: a credential. Fields: client, scopes.
@@ -31,6 +32,10 @@ const (
 	ConnectionPaused  = "connection.paused"
 	ConnectionResumed = "connection.resumed"
 	ConnectionRemoved = "connection.removed"
+	// ManagementRefused: an operation of the management API was refused. Fields: action, resource, reason (a code).
+	ManagementRefused = "management.refused"
+	// MappingCompared: somebody asked what a mapping of theirs would make of the stored records, in numbers. Fields: connection, digest.
+	MappingCompared = "mapping.compared"
 	// MappingApplied: a mapping version took effect. Fields: connection, mapping, digest.
 	MappingApplied = "mapping.applied"
 	// SyncStarted and SyncEnded: a run. Fields: connection, run, full; at the end also stored, dead, outcome.
