@@ -43,6 +43,7 @@ type draft struct {
 	statements   []Incoming // new ones, voidings included
 	voided       int
 	revision     int
+	source       connection.SourceRecord // as it is stored; set by seal
 }
 
 // mapped is one statement that the mapping gives.

@@ -3,7 +3,7 @@
 //
 // Start with Road. Statements (statements.go) takes what an xAPI client posts; Page (page.go) takes a page of a source's
 // records, maps it and stores statements, source records, dead letters, cursor and progress together. Both end in
-// write (this file): resolve the subjects, seal (seal.go), store.
+// the same two steps (this file): seal, which finds the subjects and makes rows that name nobody (seal.go), and store.
 package ingest
 
 import (
@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,7 +54,6 @@ type origin struct {
 	connection uuid.UUID             // Nil for an xAPI client
 	catalogue  func(iri string) bool // may this activity stand in clear?
 	verbs      map[string]int32
-	seq        int64 // first position, from records.Clock
 }
 
 // Incoming is a valid statement and the id under which it is stored.
@@ -62,45 +62,92 @@ type Incoming struct {
 	Statement *xapi.Statement
 }
 
-// written is what write did.
+// written is what store did.
 type written struct {
 	stored   map[uuid.UUID]bool
-	subjects vault.Subjects // of all agents of the statements, and of what else was asked for
-	digest   string         // SHA-256 over the stored statements' ids and keyed digests, in order: the audit event holds it
+	position int64  // of the first statement
+	digest   string // SHA-256 over the stored statements' ids and keyed digests, in order: the audit event holds it
 }
 
-// write seals and stores statements with distinct ids. It gives which were new; a repeat is left alone, a conflict is records.ErrConflict.
-// It resolves the identifiers in also at the same time.
-func (r *Road) write(ctx context.Context, tx *database.Tx, o origin, list []Incoming, also []xapi.Identifier) (written, error) {
+// batch is statements that are sealed and not stored yet.
+type batch struct {
+	sealer
+	list  []Incoming
+	rows  []records.Statement
+	moved vault.Subjects // since they were sealed; filled by store
+}
+
+// seal makes the rows of statements with distinct ids, and finds the subjects of also at the same time. It only reads: the transaction
+// has not called statement_clock yet, and nobody waits for it.
+func (r *Road) seal(ctx context.Context, tx *database.Tx, o origin, list []Incoming, also []xapi.Identifier) (*batch, error) {
 	t, err := r.vault.Tenant(tx.Tenant)
 	if err != nil {
-		return written{}, err
+		return nil, err
 	}
-	s := sealer{tenant: t, origin: o, catalogue: map[uuid.UUID]records.Activity{}}
-	if err := s.resolve(ctx, tx, r.vault, list, also); err != nil {
-		return written{}, err
+	b := &batch{sealer: sealer{tenant: t, origin: o, catalogue: map[uuid.UUID]records.Activity{}}, list: list, rows: make([]records.Statement, len(list))}
+	if err := b.recall(ctx, tx, r.vault, list, also); err != nil {
+		return nil, err
 	}
-	rows := make([]records.Statement, len(list))
-	for i, in := range list {
-		if rows[i], err = s.seal(in, o.seq+int64(i)); err != nil {
-			return written{}, fmt.Errorf("seal statement %s: %w", in.ID, err)
+	for i := range list {
+		if err := b.row(i); err != nil {
+			return nil, err
 		}
 	}
-	if err := records.Catalogue(ctx, tx, s.catalogue); err != nil {
+	return b, nil
+}
+
+func (b *batch) row(i int) (err error) {
+	if b.rows[i], err = b.sealer.seal(b.list[i], b.anonymous[i]); err != nil {
+		return fmt.Errorf("seal statement %s: %w", b.list[i].ID, err)
+	}
+	return nil
+}
+
+// store stores the batch from a position on, which records.Clock gave. It gives which statements were new; a repeat is left alone, a conflict
+// is records.ErrConflict.
+func (b *batch) store(ctx context.Context, tx *database.Tx, position int64) (written, error) {
+	if err := b.settle(ctx, tx); err != nil {
 		return written{}, err
 	}
-	stored, err := records.Insert(ctx, tx, rows)
+	for i := range b.rows {
+		b.rows[i].At(position + int64(i))
+	}
+	if err := records.Catalogue(ctx, tx, b.catalogue); err != nil {
+		return written{}, err
+	}
+	stored, err := records.Insert(ctx, tx, b.rows)
 	if err != nil {
 		return written{}, err
 	}
 	sum := sha256.New()
-	for i := range rows {
-		if stored[rows[i].ID] {
-			sum.Write(rows[i].ID[:])
-			sum.Write(rows[i].Digest)
+	for i := range b.rows {
+		if stored[b.rows[i].ID] {
+			sum.Write(b.rows[i].ID[:])
+			sum.Write(b.rows[i].Digest)
 		}
 	}
-	return written{stored: stored, subjects: s.subjects, digest: hex.EncodeToString(sum.Sum(nil))}, nil
+	return written{stored: stored, position: position, digest: hex.EncodeToString(sum.Sum(nil))}, nil
+}
+
+// settle stores the new subjects, and seals again what was sealed for one that another transaction was the first to store.
+func (b *batch) settle(ctx context.Context, tx *database.Tx) (err error) {
+	if b.moved, err = b.recalled.Settle(ctx, tx); err != nil || len(b.moved) == 0 {
+		return err
+	}
+	if b.moved.Of(b.origin.authority.Identifier) != nil {
+		b.authority = b.moved.Of(b.origin.authority.Identifier).ID
+		for i := range b.rows {
+			b.rows[i].Authority = b.authority
+		}
+	}
+	for i, in := range b.list {
+		if slices.ContainsFunc(in.Statement.Agents, func(a xapi.Occurrence) bool { return b.moved.Of(a.Agent.Identifier) != nil }) {
+			if err := b.row(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // verbs numbers the verbs of statements before their transaction.
@@ -113,9 +160,9 @@ func (r *Road) verbs(ctx context.Context, tenant database.TenantID, list []Incom
 }
 
 // record writes the audit event of what write did.
-func (r *Road) record(ctx context.Context, tx *database.Tx, kind, actor, purpose string, w written, o origin, fields map[string]any) error {
+func (r *Road) record(ctx context.Context, tx *database.Tx, kind, actor, purpose string, w written, fields map[string]any) error {
 	fields["stored"] = len(w.stored)
-	fields["position"] = o.seq
+	fields["position"] = w.position
 	fields["digest"] = w.digest
 	return audit.Record(ctx, tx, r.now(), audit.Event{Kind: kind, Actor: actor, Purpose: purpose, Fields: fields})
 }

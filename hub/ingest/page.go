@@ -125,32 +125,38 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 	}
 	counts := d.counts(page)
 	err = r.db.Tenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
-		first, err := records.Clock(ctx, tx, max(len(list), 1))
+		purpose, err := people.FindPurpose(ctx, tx, run.Purpose)
+		if err != nil {
+			return err
+		}
+		b, err := r.seal(ctx, tx, origin{
+			authority: r.Authority("connection", run.Connection), purpose: purpose.ID, connection: run.Connection,
+			catalogue: run.Mapping.Catalogue, verbs: verbs,
+		}, list, d.subjects())
+		if err != nil {
+			return err
+		}
+		if err := d.seal(b.subjects); err != nil {
+			return err
+		}
+		position, err := records.Clock(ctx, tx, max(len(list), 1))
 		if err != nil {
 			return err
 		}
 		if err := connection.HoldLease(ctx, tx, run.Connection, run.ID, r.now().Add(run.Lease)); err != nil {
 			return err
 		}
-		purpose, err := people.FindPurpose(ctx, tx, run.Purpose)
+		w, err := b.store(ctx, tx, position)
 		if err != nil {
 			return err
 		}
-		o := origin{
-			authority: r.Authority("connection", run.Connection), purpose: purpose.ID, connection: run.Connection,
-			catalogue: run.Mapping.Catalogue, verbs: verbs, seq: first,
-		}
-		w, err := r.write(ctx, tx, o, list, d.subjects())
-		if err != nil {
-			return err
-		}
-		if err := d.save(ctx, tx, w.subjects); err != nil {
+		if err := d.save(ctx, tx, b); err != nil {
 			return err
 		}
 		if err := d.progress(ctx, tx, page, counts); err != nil {
 			return err
 		}
-		return r.record(ctx, tx, audit.IngestPage, run.ID.String(), run.Purpose, w, o, map[string]any{
+		return r.record(ctx, tx, audit.IngestPage, run.ID.String(), run.Purpose, w, map[string]any{
 			"connection": run.Connection, "records": counts.Records, "voided": counts.Voided, "dead": counts.Dead,
 		})
 	})

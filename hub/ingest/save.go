@@ -54,8 +54,21 @@ func (d *drafts) counts(page contract.Page) Counts {
 	return c
 }
 
-// save writes what is now known of the page's records, and its dead letters.
-func (d *drafts) save(ctx context.Context, tx *database.Tx, subjects vault.Subjects) error {
+// seal seals what is now known of the page's records.
+func (d *drafts) seal(subjects vault.Subjects) (err error) {
+	for _, f := range d.list {
+		if f.verdict == unchanged || f.verdict == dead {
+			continue
+		}
+		if f.source, err = d.sourceRecord(f, subjects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// save writes what is now known of the page's records, and its dead letters. b was stored.
+func (d *drafts) save(ctx context.Context, tx *database.Tx, b *batch) (err error) {
 	var list []connection.SourceRecord
 	var seen, mended [][]byte
 	letters := d.bad
@@ -70,11 +83,12 @@ func (d *drafts) save(ctx context.Context, tx *database.Tx, subjects vault.Subje
 			letters = append(letters, letter)
 			continue
 		default:
-			rec, err := d.sourceRecord(f, subjects)
-			if err != nil {
-				return err
+			if b.moved.Of(f.subject) != nil {
+				if f.source, err = d.sourceRecord(f, b.subjects); err != nil {
+					return err
+				}
 			}
-			list = append(list, rec)
+			list = append(list, f.source)
 		}
 		mended = append(mended, f.key)
 	}
@@ -89,7 +103,7 @@ func (d *drafts) save(ctx context.Context, tx *database.Tx, subjects vault.Subje
 	if err := connection.CloseDeadLetters(ctx, tx, d.run.Connection, d.run.Stream.Name, mended, d.mended()); err != nil {
 		return err
 	}
-	return connection.AddDeadLetters(ctx, tx, d.tenant, subjects, d.road.now(), letters)
+	return connection.AddDeadLetters(ctx, tx, d.tenant, b.subjects, d.road.now(), letters)
 }
 
 // mended says what becomes of the open letters of records that were stored.

@@ -17,33 +17,35 @@ import (
 type sealer struct {
 	tenant    *vault.Tenant
 	origin    origin
-	subjects  vault.Subjects
-	anonymous []*vault.Subject // one for each statement whose actor is an anonymous group, taken from the front
+	recalled  *vault.Recalled
+	subjects  vault.Subjects   // recalled's
+	anonymous []*vault.Subject // by statement: the actor's, where that is an anonymous group
 	authority uuid.UUID
 	catalogue map[uuid.UUID]records.Activity
 }
 
-// resolve finds or makes the subjects of all agents of the batch in one go.
-func (s *sealer) resolve(ctx context.Context, tx *database.Tx, v *vault.Vault, list []Incoming, also []xapi.Identifier) error {
-	ids := make([]xapi.Identifier, 0, len(list)+len(also)+1)
+// recall finds or makes the subjects of all agents of the batch in one go.
+func (s *sealer) recall(ctx context.Context, tx *database.Tx, v *vault.Vault, list []Incoming, also []xapi.Identifier) error {
+	ids := make([]xapi.Identifier, 0, 2*len(list)+len(also)+1)
 	ids = append(append(ids, s.origin.authority.Identifier), also...)
-	nameless := 0
-	for _, in := range list {
+	var nameless []int
+	for i, in := range list {
 		for _, a := range in.Statement.Agents {
 			if !a.Agent.Identifier.IsZero() {
 				ids = append(ids, a.Agent.Identifier)
 			}
 		}
 		if actor(in.Statement).Agent.Identifier.IsZero() {
-			nameless++
+			nameless = append(nameless, i)
 		}
 	}
 	var err error
-	if s.subjects, err = v.Resolve(ctx, tx, ids); err != nil {
+	if s.recalled, err = v.Recall(ctx, tx, ids, len(nameless)); err != nil {
 		return err
 	}
-	if s.anonymous, err = v.Anonymous(ctx, tx, nameless); err != nil {
-		return err
+	s.subjects, s.anonymous = s.recalled.Subjects, make([]*vault.Subject, len(list))
+	for n, i := range nameless {
+		s.anonymous[i] = s.recalled.Anonymous[n]
 	}
 	s.authority = s.subjects.Of(s.origin.authority.Identifier).ID
 	return nil
@@ -61,25 +63,22 @@ func actorIndex(s *xapi.Statement) int {
 	panic("ingest: a valid statement without an actor") // xapi.Parse refuses it
 }
 
-// seal makes the row of one statement at a position of the store.
-func (s *sealer) seal(in Incoming, seq int64) (records.Statement, error) {
+// seal makes the row of one statement, but for its position in the store.
+func (s *sealer) seal(in Incoming, anonymous *vault.Subject) (records.Statement, error) {
 	st := in.Statement
 	owner := actorIndex(st)
-	subject := s.subjects.Of(st.Agents[owner].Agent.Identifier)
-	if st.Agents[owner].Agent.Identifier.IsZero() {
-		subject, s.anonymous = s.anonymous[0], s.anonymous[1:]
+	subject := anonymous
+	if subject == nil {
+		subject = s.subjects.Of(st.Agents[owner].Agent.Identifier)
 	}
 	row := records.Statement{
-		ID: in.ID, Seq: seq, Stored: records.StoredAt(seq), Timestamp: st.Timestamp.Truncate(time.Microsecond), // as exact as a column
+		ID: in.ID, Timestamp: st.Timestamp.Truncate(time.Microsecond), // as exact as a column
 		Actor: subject.ID, Authority: s.authority, Verb: s.origin.verbs[st.Verb],
 		ObjectKind: st.Object, Object: s.object(st), Registration: st.Registration,
 		Scaled: st.Result.ScoreScaled, Raw: st.Result.ScoreRaw, Min: st.Result.ScoreMin, Max: st.Result.ScoreMax,
 		Success: st.Result.Success, Completion: st.Result.Completion,
 		Version: st.Version, Purpose: s.origin.purpose, Connection: s.origin.connection,
 		Digest: s.digest(st),
-	}
-	if row.Timestamp.IsZero() {
-		row.Timestamp = row.Stored
 	}
 	if st.Voiding {
 		row.Voids = st.Ref

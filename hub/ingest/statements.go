@@ -37,23 +37,26 @@ func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool
 		return nil, err
 	}
 	err = r.db.Tenant(ctx, caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
-		first, err := records.Clock(ctx, tx, len(list))
-		if err != nil {
-			return err
-		}
 		purpose, err := people.FindPurpose(ctx, tx, caller.Purpose)
 		if err != nil {
 			return err
 		}
-		o := origin{
-			authority: r.Authority("client", caller.Client), purpose: purpose.ID, verbs: verbs, seq: first,
+		b, err := r.seal(ctx, tx, origin{
+			authority: r.Authority("client", caller.Client), purpose: purpose.ID, verbs: verbs,
 			catalogue: func(string) bool { return define },
-		}
-		w, err := r.write(ctx, tx, o, list, nil)
+		}, list, nil)
 		if err != nil {
 			return err
 		}
-		return r.record(ctx, tx, audit.IngestStatements, caller.Client.String(), caller.Purpose, w, o, map[string]any{"statements": len(list)})
+		position, err := records.Clock(ctx, tx, len(list))
+		if err != nil {
+			return err
+		}
+		w, err := b.store(ctx, tx, position)
+		if err != nil {
+			return err
+		}
+		return r.record(ctx, tx, audit.IngestStatements, caller.Client.String(), caller.Purpose, w, map[string]any{"statements": len(list)})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store statements: %w", err)

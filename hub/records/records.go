@@ -29,7 +29,7 @@ var ErrNotFound = errors.New("records: no such statement")
 // Statement is a stored statement. Subjects are ids of the vault; times are UTC, microseconds.
 type Statement struct {
 	ID           uuid.UUID
-	Seq          int64 // position in the store, from Clock
+	Seq          int64 // position in the store, from Clock; set with At
 	Stored       time.Time
 	Timestamp    time.Time
 	Actor        uuid.UUID // subject
@@ -53,6 +53,14 @@ type Statement struct {
 	Agents       []Agent
 	Activities   []ActivityUse // other than the object
 	Voids        uuid.UUID     // the statement that this one voids, or Nil
+}
+
+// At gives the statement its position. One without a timestamp has that of its storing (Data 2.4.7).
+func (s *Statement) At(position int64) {
+	s.Seq, s.Stored = position, StoredAt(position)
+	if s.Timestamp.IsZero() {
+		s.Timestamp = s.Stored
+	}
 }
 
 // Agent is an agent other than the frame's owner, in the slot where it was cut out of the frame.

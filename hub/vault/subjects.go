@@ -11,7 +11,6 @@ import (
 	"database/sql"
 
 	"github.com/google/uuid"
-	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/xapi"
@@ -33,18 +32,39 @@ type wanted struct {
 	alsoBlind  []byte // of its mbox_sha1sum, for a mailbox
 	identifier xapi.Identifier
 	subject    *Subject
+	fresh      *fresh // of a subject that is not stored yet
 }
 
-// Subjects holds the subjects that Resolve found, by canonical identifier.
+// Subjects holds subjects by canonical identifier.
 type Subjects map[string]*Subject
 
-// Of gives the subject of an identifier that was given to Resolve.
+// Of gives the subject of an identifier that was given to Recall or Resolve.
 func (s Subjects) Of(id xapi.Identifier) *Subject { return s[id.Canonical()] }
 
-// Resolve gives the subject of each identifier, with its learning key, and makes those that are new. It writes in one order (by
-// blind index), so concurrent transactions that share people wait for each other and do not deadlock. The
-// caller's transaction must have called statement_clock before, if it stores statements.
+// Recalled is what Recall found, and what Settle has to write.
+type Recalled struct {
+	Subjects  Subjects   // of every identifier: those that exist, and new ones
+	Anonymous []*Subject // new ones that nothing identifies
+
+	tenant  *Tenant
+	missing []*wanted // in the order of blind index
+	unnamed []*wanted
+}
+
+// Resolve gives the subject of each identifier, with its learning key, and makes those that are new: Recall and Settle in one.
 func (v *Vault) Resolve(ctx context.Context, tx *database.Tx, ids []xapi.Identifier) (Subjects, error) {
+	r, err := v.Recall(ctx, tx, ids, 0)
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.Settle(ctx, tx)
+	return r.Subjects, err
+}
+
+// Recall gives the subject of each identifier, with its learning key, and writes nothing: for identifiers that have none it makes
+// subjects, which count once Settle has stored them. It makes anonymous subjects as well, for anonymous groups: what those did
+// is sealed, and erased, like a person's. So all that a batch says can be sealed before its transaction writes and others may have to wait for it.
+func (v *Vault) Recall(ctx context.Context, tx *database.Tx, ids []xapi.Identifier, anonymous int) (*Recalled, error) {
 	t, err := v.Tenant(tx.Tenant)
 	if err != nil {
 		return nil, err
@@ -53,17 +73,42 @@ func (v *Vault) Resolve(ctx context.Context, tx *database.Tx, ids []xapi.Identif
 	if err := t.find(ctx, tx, list); err != nil {
 		return nil, err
 	}
-	missing := slices.DeleteFunc(slices.Clone(list), func(w *wanted) bool { return w.subject != nil })
-	if len(missing) > 0 {
-		if err := t.create(ctx, tx, missing); err != nil {
+	r := &Recalled{tenant: t, Subjects: make(Subjects, len(list)), Anonymous: make([]*Subject, anonymous)}
+	for _, w := range list {
+		if w.subject == nil {
+			if err := t.newSubject(w); err != nil {
+				return nil, err
+			}
+			r.missing = append(r.missing, w)
+		}
+		r.Subjects[w.canonical] = w.subject
+	}
+	for i := range r.Anonymous {
+		w := &wanted{}
+		if err := t.newSubject(w); err != nil {
 			return nil, err
 		}
+		r.unnamed, r.Anonymous[i] = append(r.unnamed, w), w.subject
 	}
-	found := make(Subjects, len(list))
-	for _, w := range list {
-		found[w.canonical] = w.subject
+	return r, nil
+}
+
+// Settle stores the new subjects. Of those that another transaction stored first it takes that one's, puts it into Subjects and gives it
+// back: what was sealed for it must be sealed again. It writes in one order (by blind index), so concurrent transactions that make
+// the same subjects wait for each other and do not deadlock. If the transaction stores statements, it must have called statement_clock before.
+func (r *Recalled) Settle(ctx context.Context, tx *database.Tx) (moved Subjects, err error) {
+	if len(r.missing) == 0 {
+		return nil, r.tenant.store(ctx, tx, r.unnamed)
 	}
-	return found, nil
+	lost, err := r.tenant.create(ctx, tx, r.missing, r.unnamed)
+	if err != nil {
+		return nil, err
+	}
+	moved = make(Subjects, len(lost))
+	for _, w := range lost {
+		r.Subjects[w.canonical], moved[w.canonical] = w.subject, w.subject
+	}
+	return moved, nil
 }
 
 // wanted lists each identifier once, in the order of blind index.
@@ -130,154 +175,6 @@ func (t *Tenant) find(ctx context.Context, tx *database.Tx, list []*wanted) erro
 	return rows.Err()
 }
 
-// create makes subjects. The index decides: whoever inserts an identifier's row first makes the subject, all others take it.
-func (t *Tenant) create(ctx context.Context, tx *database.Tx, list []*wanted) error {
-	made, err := t.claim(ctx, tx, list)
-	if err != nil {
-		return err
-	}
-	var lost []*wanted
-	var won []*wanted
-	for _, w := range list {
-		if made[string(w.blind)] == w.subject.ID && (w.alsoBlind == nil || made[string(w.alsoBlind)] == w.subject.ID) {
-			won = append(won, w)
-		} else {
-			w.subject = nil
-			lost = append(lost, w)
-		}
-	}
-	if err := t.store(ctx, tx, won); err != nil {
-		return err
-	}
-	if len(lost) == 0 {
-		return nil
-	}
-	if err := t.adopt(ctx, tx, lost, made); err != nil {
-		return err
-	}
-	if err := t.find(ctx, tx, lost); err != nil {
-		return err
-	}
-	for _, w := range lost {
-		if w.subject == nil { // erased between our insert and our look: the caller's transaction starts anew
-			return fmt.Errorf("vault: a subject vanished while it was looked up: %w", ErrUnknownSubject)
-		}
-	}
-	return nil
-}
-
-// claim inserts index rows for new random subjects and gives the rows that were really inserted.
-func (t *Tenant) claim(ctx context.Context, tx *database.Tx, list []*wanted) (map[string]uuid.UUID, error) {
-	type row struct {
-		blind []byte
-		id    uuid.UUID
-	}
-	var index []row
-	for _, w := range list {
-		subject, err := newSubject()
-		if err != nil {
-			return nil, err
-		}
-		w.subject = subject
-		index = append(index, row{w.blind, subject.ID})
-		if w.alsoBlind != nil {
-			index = append(index, row{w.alsoBlind, subject.ID})
-		}
-	}
-	slices.SortFunc(index, func(a, b row) int { return bytes.Compare(a.blind, b.blind) })
-	blinds, ids := make([][]byte, len(index)), make([]uuid.UUID, len(index))
-	for i, r := range index {
-		blinds[i], ids[i] = r.blind, r.id
-	}
-	rows, err := tx.QueryContext(ctx, `
-INSERT INTO subject_index (tenant_id, blind, subject_id)
-SELECT $1, b, s FROM unnest($2::bytea[], $3::uuid[]) AS n(b, s)
-ON CONFLICT (tenant_id, blind) DO NOTHING
-RETURNING blind, subject_id`, t.ID, database.Byteas(blinds), database.UUIDs(ids))
-	if err != nil {
-		return nil, fmt.Errorf("vault: index subjects: %w", err)
-	}
-	defer rows.Close()
-	made := make(map[string]uuid.UUID, len(index))
-	for rows.Next() {
-		var blind []byte
-		var id uuid.UUID
-		if err := rows.Scan(&blind, &id); err != nil {
-			return nil, err
-		}
-		made[string(blind)] = id
-	}
-	return made, rows.Err()
-}
-
-// adopt points the half that we inserted of a mailbox at the subject that has its other half.
-func (t *Tenant) adopt(ctx context.Context, tx *database.Tx, lost []*wanted, made map[string]uuid.UUID) error {
-	for _, w := range lost {
-		if w.alsoBlind == nil {
-			continue
-		}
-		ours, theirs := w.blind, w.alsoBlind
-		if _, ok := made[string(ours)]; !ok {
-			ours, theirs = theirs, ours
-		}
-		if _, ok := made[string(ours)]; !ok {
-			continue
-		}
-		_, err := tx.ExecContext(ctx, `
-UPDATE subject_index SET subject_id = (SELECT o.subject_id FROM subject_index o WHERE o.tenant_id = $1 AND o.blind = $3)
-WHERE tenant_id = $1 AND blind = $2`, t.ID, ours, theirs)
-		if err != nil {
-			return fmt.Errorf("vault: join a mailbox and its digest: %w", err)
-		}
-	}
-	return nil
-}
-
-// newSubject makes a random subject with a random key, which store wraps.
-func newSubject() (*Subject, error) {
-	key := randomBytes(32)
-	aead, err := subtle.NewAESGCM(key)
-	if err != nil {
-		return nil, err
-	}
-	id, err := uuid.NewRandom()
-	if err != nil {
-		return nil, err
-	}
-	return &Subject{ID: id, aead: aead, fresh: key}, nil
-}
-
-// store writes the subjects that claim won, with their wrapped keys and sealed identifiers.
-func (t *Tenant) store(ctx context.Context, tx *database.Tx, list []*wanted) error {
-	if len(list) == 0 {
-		return nil
-	}
-	ids := make([]uuid.UUID, len(list))
-	identifiers, wrapped := make([][]byte, len(list)), make([][]byte, len(list))
-	for i, w := range list {
-		var err error
-		ids[i] = w.subject.ID
-		if w.canonical != "" {
-			if identifiers[i], err = w.subject.Seal(identifierContext(ids[i]), xapi.Agent{Identifier: w.identifier}.JSON()); err != nil {
-				return err
-			}
-		}
-		if wrapped[i], err = t.epochs[t.epoch].Encrypt(w.subject.fresh, t.keyContext(ids[i], Learning)); err != nil {
-			return err
-		}
-		w.subject.fresh = nil
-	}
-	_, err := tx.ExecContext(ctx, `
-WITH new AS (SELECT * FROM unnest($2::uuid[], $3::bytea[], $4::bytea[]) AS n(id, identifier, wrapped)),
-made AS (INSERT INTO subject (tenant_id, id, person_id, identifier) SELECT $1, id, id, identifier FROM new)
-INSERT INTO subject_key (tenant_id, subject_id, class, epoch, wrapped) SELECT $1, id, $5, $6, wrapped FROM new`,
-		t.ID, database.UUIDs(ids), database.Byteas(identifiers), database.Byteas(wrapped), Learning, t.epoch)
-	if err != nil {
-		return fmt.Errorf("vault: store subjects: %w", err)
-	}
-	return nil
-}
-
 func identifierContext(id uuid.UUID) string { return "identifier|" + id.String() }
 
 // Identifiers gives the identifier of each subject as an xAPI agent in JSON. Subjects that were erased, and anonymous ones, are absent.
@@ -307,23 +204,6 @@ SELECT id, identifier FROM subject WHERE tenant_id = $1 AND id = ANY($2) AND ide
 		}
 	}
 	return agents, rows.Err()
-}
-
-// Anonymous makes n subjects that nothing identifies, for anonymous groups: what they did is sealed, and erased, like a person's.
-func (v *Vault) Anonymous(ctx context.Context, tx *database.Tx, n int) ([]*Subject, error) {
-	t, err := v.Tenant(tx.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	list, out := make([]*wanted, n), make([]*Subject, n)
-	for i := range list {
-		subject, err := newSubject()
-		if err != nil {
-			return nil, err
-		}
-		list[i], out[i] = &wanted{subject: subject}, subject
-	}
-	return out, t.store(ctx, tx, list)
 }
 
 // Find gives the subject of an identifier, or ErrUnknownSubject. It makes nothing.

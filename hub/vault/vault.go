@@ -4,8 +4,8 @@
 // (activity keys, record keys, statement ids, pseudonyms).
 //
 // Start with Keys (keys.go), the key ring that lives outside Postgres and outside every dump; then Tenant
-// (this file), all that one tenant's keys can do without a database; then Resolve (subjects.go), which finds or
-// creates subjects in a transaction. Losing a tenant's key file makes everything sealed for it unreadable: that is
+// (this file), all that one tenant's keys can do without a database; then Recall (subjects.go), which finds
+// subjects in a transaction, and Settle, which stores new ones. Losing a tenant's key file makes everything sealed for it unreadable: that is
 // what makes erasure true of backups, and why the file must be backed up apart from the database.
 package vault
 
@@ -184,9 +184,8 @@ func (t *Tenant) pseudonymCipher(audience string) (cipher.Block, error) {
 
 // Subject is a subject with one of its keys in hand.
 type Subject struct {
-	ID    uuid.UUID
-	aead  *subtle.AESGCM
-	fresh []byte // the key itself, only between a new subject's claim and its store
+	ID   uuid.UUID
+	aead *subtle.AESGCM
 }
 
 // Seal seals bytes under the subject's key. context names the row that they belong to and is bound to the result.

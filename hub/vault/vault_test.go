@@ -267,10 +267,14 @@ func TestAnonymousAndShredded(t *testing.T) {
 	db := databasetest.New(t)
 	v, _ := open(t, t.TempDir())
 	in(t, db, 1, func(ctx context.Context, tx *database.Tx) error {
-		subjects, err := v.Anonymous(ctx, tx, 2)
+		recalled, err := v.Recall(ctx, tx, nil, 2)
 		if err != nil {
 			return err
 		}
+		if _, err := recalled.Settle(ctx, tx); err != nil {
+			return err
+		}
+		subjects := recalled.Anonymous
 		ids := []uuid.UUID{subjects[0].ID, subjects[1].ID}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM subject_key WHERE tenant_id = $1 AND subject_id = $2`, tx.Tenant, ids[0]); err != nil {
 			return err
