@@ -243,6 +243,9 @@ func (f *form) finish() *Error {
 	return nil
 }
 
+// maxVerb bounds a verb's id in bytes: stores index verbs, and an index has no room for more.
+const maxVerb = 2048
+
 func (p *parser) verb(f *form) *Error {
 	if _, e := p.open(kindObject, ruleVerb); e != nil {
 		return e
@@ -261,6 +264,9 @@ func (p *parser) verb(f *form) *Error {
 			id, e := p.iri(ruleVerb)
 			if e != nil {
 				return e.in("id")
+			}
+			if len(id) > maxVerb {
+				return tooLarge("is longer than " + strconv.Itoa(maxVerb) + " bytes").in("id")
 			}
 			hasID = true
 			f.voiding = id == VerbVoided

@@ -1,6 +1,8 @@
 package xapi_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/lrshub/lrshub/hub/xapi"
@@ -19,5 +21,19 @@ func TestNilUUIDIdentifiesNothing(t *testing.T) {
 		if _, err := xapi.Parse([]byte(text), xapi.V1); err == nil {
 			t.Errorf("%s is taken", member)
 		}
+	}
+}
+
+func TestVerbThatNoIndexHasRoomFor(t *testing.T) {
+	parse := func(length int) error {
+		verb := "http://example.org/" + strings.Repeat("v", length-len("http://example.org/"))
+		_, err := xapi.Parse([]byte(`{"actor":{"mbox":"mailto:a@example.org"},"verb":{"id":"`+verb+`"},"object":{"id":"http://example.org/a"}}`), xapi.V1)
+		return err
+	}
+	if err := parse(2048); err != nil {
+		t.Error(err)
+	}
+	if err := parse(2049); !errors.Is(err, xapi.ErrTooLarge) {
+		t.Errorf("2049 bytes: %v", err)
 	}
 }
