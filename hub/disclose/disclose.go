@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -227,16 +228,31 @@ func (s *session) page(ctx context.Context, q resolved) (Page, error) {
 	return p, nil
 }
 
-// told writes the audit event of what is about to be shown: no audit, no answer.
+// told writes the audit event of what is about to be shown, or several where it is of more people than one event can name: no audit, no answer.
 func (s *session) told(ctx context.Context, kind string, what shown) error {
-	return s.record(ctx, audit.Event{Kind: kind, Subjects: what.subjects, Fields: map[string]any{
+	e := audit.Event{Kind: kind, Fields: map[string]any{
 		"form": string(s.decision.Form), "statements": len(what.statements), "grants": s.decision.Grants, "policy": s.decision.Revision,
-	}})
+	}}
+	if len(what.subjects) <= audit.MaxSubjects {
+		e.Subjects = what.subjects
+		return s.record(ctx, e)
+	}
+	var events []audit.Event
+	for some := range slices.Chunk(what.subjects, audit.MaxSubjects) {
+		e.Subjects = some
+		events = append(events, e)
+	}
+	return s.record(ctx, events...)
 }
 
-func (s *session) record(ctx context.Context, e audit.Event) error {
-	e.Actor, e.Purpose = s.caller.Client.String(), s.caller.Purpose
+func (s *session) record(ctx context.Context, events ...audit.Event) error {
 	return s.road.db.Tenant(ctx, s.caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
-		return audit.Record(ctx, tx, s.road.now(), e)
+		for _, e := range events {
+			e.Actor, e.Purpose = s.caller.Client.String(), s.caller.Purpose
+			if err := audit.Record(ctx, tx, s.road.now(), e); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
