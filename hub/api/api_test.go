@@ -175,3 +175,14 @@ func TestTenantThatWasMadeInPart(t *testing.T) {
 	o.ask("lrshub_"+made.Administrator.Key+"_"+made.Administrator.Secret, "GET", "/clients", "", http.StatusOK, nil)
 	o.ask(operator, "POST", "/tenants", `{"name":"law"}`, http.StatusConflict, nil)
 }
+
+func TestProblemsShowNoValue(t *testing.T) {
+	o := newOffice(t)
+	engineer := o.client(databasetest.Default, "engineer", "connections/write")
+	var p api.Problem
+	o.ask(engineer, "POST", "/connections", `{"name":"lms","spec":{"connector":5,"config":{"password":"s3cret"}},"more":{"password":"s3cret"}}`,
+		http.StatusUnprocessableEntity, &p)
+	if !strings.Contains(p.Detail, "body.spec.connector") || strings.Contains(p.Detail, "s3cret") {
+		t.Errorf("want the place and no value: %s", p.Detail)
+	}
+}

@@ -113,7 +113,12 @@ func problemOf(err error) *Problem {
 func init() {
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		for _, err := range errs {
-			message += "; " + err.Error()
+			var part *huma.ErrorDetail // its text would show the value, a whole configuration with its secrets perhaps
+			if errors.As(err, &part) {
+				message += "; " + part.Message + " (" + part.Location + ")"
+			} else {
+				message += "; " + err.Error()
+			}
 		}
 		return problem(status, message)
 	}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -65,8 +64,8 @@ func (f *face) syncs() {
 			if err != nil {
 				return nil, err
 			}
-			if c.State == connection.Paused {
-				return nil, fmt.Errorf("%w: resume it first (lrshub connection resume %s)", connection.ErrPaused, c.Name)
+			if err := c.Startable(); err != nil {
+				return nil, err
 			}
 			run, err := sync.Start(ctx, f.Temporal, sync.Target{Tenant: caller.Tenant, Connection: c.ID}, in.Body.Full, caller.Client.String())
 			return &body[startedRun]{startedRun{run}}, err
