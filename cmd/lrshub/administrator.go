@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"time"
 
 	"github.com/lrshub/lrshub/hub/auth"
 	"github.com/lrshub/lrshub/hub/database"
@@ -30,20 +28,16 @@ func (f *folder) administrator(ctx context.Context, r *rooms) (string, error) {
 		return "", err
 	}
 	home := tenants[0].ID
-	var created error
-	token, err := f.once("admin.token", func() string {
+	return f.once("admin.token", func() (string, error) {
 		var c auth.Credential
-		created = r.db.Tenant(ctx, home, func(ctx context.Context, tx *database.Tx) error {
+		err := r.db.Tenant(ctx, home, func(ctx context.Context, tx *database.Tx) error {
 			if _, err := r.clients.Revoke(ctx, tx, "up", administratorName); err != nil && !errors.Is(err, auth.ErrUnknownClient) {
 				return err
 			}
-			c, err = r.clients.Create(ctx, tx, "up", auth.NewClient{Name: administratorName, Scopes: []string{"admin", "all"}, Purpose: people.DefaultPurpose, Expires: time.Time{}})
+			var err error
+			c, err = r.clients.Create(ctx, tx, "up", auth.NewClient{Name: administratorName, Scopes: []string{"admin", "all"}, Purpose: people.DefaultPurpose})
 			return err
 		})
-		return c.Token()
+		return c.Token(), err
 	})
-	if created != nil {
-		return "", errors.Join(created, os.Remove(f.file("admin.token")))
-	}
-	return token, err
 }

@@ -89,7 +89,7 @@ func openFolder(path string) (*folder, error) {
 
 func (f *folder) checkFormat() error {
 	var format int
-	text, err := f.once("format", func() string { return fmt.Sprintln(dataFormat) })
+	text, err := f.once("format", func() (string, error) { return fmt.Sprintln(dataFormat), nil })
 	if err != nil {
 		return err
 	}
@@ -107,17 +107,36 @@ func (f *folder) file(name ...string) string {
 }
 
 // once reads a small file, and makes it with what fresh gives if it is not there.
-func (f *folder) once(name string, fresh func() string) (string, error) {
-	path := f.file(name)
-	text, err := os.ReadFile(path)
+func (f *folder) once(name string, fresh func() (string, error)) (string, error) {
+	text, err := os.ReadFile(f.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		text = []byte(fresh())
-		err = os.WriteFile(path, text, 0o600)
+		made, err := fresh()
+		if err != nil {
+			return "", err
+		}
+		return strings.TrimSpace(made), f.write(name, []byte(made))
 	}
 	if err != nil {
 		return "", fmt.Errorf("data folder: %w", err)
 	}
 	return strings.TrimSpace(string(text)), nil
+}
+
+// write writes a file whole or not at all, whenever this process dies: half a password or an empty public URL would be taken for the whole at the next start.
+func (f *folder) write(name string, content []byte) error {
+	file, err := os.CreateTemp(f.path, "."+name+"-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
+		err = os.Rename(file.Name(), f.file(name))
+	}
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	return nil
 }
 
 func randomHex(bytes int) string {
@@ -188,7 +207,7 @@ func (f *folder) prepare(ctx context.Context, o upOptions, pg *postgres.Server, 
 		return s, err
 	}
 	s.OwnerURL = pg.URL("lrshub")
-	password, err := f.once("postgres.password", func() string { return randomHex(24) })
+	password, err := f.once("postgres.password", func() (string, error) { return randomHex(24), nil })
 	if err != nil {
 		return s, err
 	}
@@ -206,11 +225,11 @@ func (f *folder) prepare(ctx context.Context, o upOptions, pg *postgres.Server, 
 	s.Listen = address
 	s.Connectors.AllowNoNamespace = o.noNamespace
 	s.master = func() (tink.AEAD, error) { return vault.MasterKeyFile(f.file("master.key")) }
-	if s.PublicURL, err = f.once("public-url", func() string {
+	if s.PublicURL, err = f.once("public-url", func() (string, error) {
 		if o.publicURL != "" {
-			return strings.TrimSuffix(o.publicURL, "/")
+			return strings.TrimSuffix(o.publicURL, "/"), nil
 		}
-		return "http://" + address
+		return "http://" + address, nil
 	}); err != nil {
 		return s, err
 	}
@@ -236,7 +255,7 @@ func (f *folder) run(ctx context.Context, o upOptions, s settings, listener net.
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(f.file(localHubFile), address, 0o600); err != nil {
+	if err := f.write(localHubFile, address); err != nil {
 		return err
 	}
 	defer os.Remove(f.file(localHubFile))
