@@ -32,6 +32,7 @@ type Mark struct {
 	Assessment int
 	Student    string
 	Score      int // -1: none
+	Submitted  int // day of the presentation
 }
 
 // assessments of the presentation.
@@ -44,7 +45,7 @@ func NewTables(folder string, students int) *Tables {
 		id := strconv.Itoa(100_000 + i)
 		t.Students = append(t.Students, Student{ID: id, Unregisters: i%3 == 0, Credits: 30 * (1 + i%8), Region: "Region " + strconv.Itoa(i%12)})
 		for a := range assessments {
-			r := Mark{Assessment: 1700 + a, Student: id, Score: (i*7 + a*13) % 101}
+			r := Mark{Assessment: 1700 + a, Student: id, Score: (i*7 + a*13) % 101, Submitted: (i + 30*a) % 200}
 			if (i+a)%10 == 9 {
 				r.Score = -1
 			}
@@ -67,12 +68,12 @@ func (t *Tables) Write() error {
 		student = append(student, []string{"AAA", "2013J", s.ID, "M", s.Region, "HE Qualification", "90-100%", "55<=", "0", strconv.Itoa(s.Credits), "N", "Pass"})
 	}
 	result := [][]string{{"id_assessment", "id_student", "date_submitted", "is_banked", "score"}}
-	for i, r := range t.Results {
+	for _, r := range t.Results {
 		score := ""
 		if r.Score >= 0 {
 			score = strconv.Itoa(r.Score)
 		}
-		result = append(result, []string{strconv.Itoa(r.Assessment), r.Student, strconv.Itoa(i % 200), "0", score})
+		result = append(result, []string{strconv.Itoa(r.Assessment), r.Student, strconv.Itoa(r.Submitted), "0", score})
 	}
 	assessment := [][]string{{"code_module", "code_presentation", "id_assessment", "assessment_type", "date", "weight"}}
 	for a := range assessments {
@@ -145,7 +146,7 @@ func (t *Tables) Shuffle(r *rand.Rand) {
 	for _, s := range t.Students {
 		for a := range assessments {
 			if r.IntN(10) > 0 {
-				kept = append(kept, Mark{Assessment: 1700 + a, Student: s.ID, Score: r.IntN(101)})
+				kept = append(kept, Mark{Assessment: 1700 + a, Student: s.ID, Score: r.IntN(101), Submitted: r.IntN(200)})
 			}
 		}
 	}
