@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ type remote struct {
 
 // use makes a group command whose children talk to a hub.
 func use(name, short string, r *remote, children ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: name, Short: short, GroupID: "use", Args: cobra.NoArgs, RunE: needsChild}
+	c := &cobra.Command{Use: name, Short: short, GroupID: "use", Args: onlyCommands, RunE: needsChild}
 	c.AddCommand(children...)
 	return c
 }
@@ -39,9 +40,32 @@ func needsChild(c *cobra.Command, _ []string) error {
 	return usage("%s needs one of the commands above", c.CommandPath())
 }
 
+// onlyCommands refuses a word that is no command of the group.
+func onlyCommands(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	c.SuggestionsMinimumDistance = 2
+	text := fmt.Sprintf("%s has no command %q", c.CommandPath(), args[0])
+	if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+		text += "; did you mean " + strings.Join(like, ", ") + "?"
+	}
+	return usage("%s\nSee: %s --help", text, c.CommandPath())
+}
+
 // addUses adds every command that uses a hub.
 func addUses(root *cobra.Command) {
 	r := &remote{}
+	// What is wrong with a command line is found out before anything is done: a secret that was made and cannot be shown would be lost.
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if err := c.ValidateRequiredFlags(); err != nil {
+			return usage("%v\nSee: %s --help", err, c.CommandPath())
+		}
+		if !slices.Contains(outputs, r.output) {
+			return errOutput
+		}
+		return nil
+	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&r.url, "url", os.Getenv("LRSHUB_URL"), "hub to talk to (environment LRSHUB_URL; default: the one that runs on --data)")
 	flags.StringVar(&r.token, "token", "", "credential: lrshub_KEY_SECRET or KEY:SECRET (environment LRSHUB_TOKEN; default: the local administrator's)")
@@ -170,6 +194,9 @@ func problemError(response *http.Response) error {
 	}
 	if p.Detail == "" {
 		p.Detail = p.Title
+	}
+	if response.StatusCode == http.StatusServiceUnavailable {
+		return errors.New(p.Detail) // it may be over soon: see await
 	}
 	return exitError{code, p.Detail}
 }

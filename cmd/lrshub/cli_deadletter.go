@@ -43,7 +43,7 @@ func deadLetterCommand(r *remote) *cobra.Command {
 	replay := &cobra.Command{
 		Use: "replay CONNECTION", Short: "Map the open dead letters anew, after the mapping was mended", Args: exactly("CONNECTION"),
 		RunE: func(c *cobra.Command, args []string) error {
-			var started struct{ Run uuid.UUID }
+			var started startedRun
 			if err := r.call(c.Context(), http.MethodPost, connectionPath(args[0])+"/dead-letters/replay", nil, &started); err != nil {
 				return err
 			}

@@ -18,6 +18,11 @@ func syncCommand(r *remote) *cobra.Command {
 	return use("sync", "Reading of connections", r, syncRun(r), syncStatus(r), syncHistory(r), syncCancel(r))
 }
 
+// startedRun is a run that was asked for.
+type startedRun struct {
+	Run uuid.UUID `json:"run"`
+}
+
 func syncRun(r *remote) *cobra.Command {
 	var wait, full bool
 	c := &cobra.Command{
@@ -27,13 +32,13 @@ func syncRun(r *remote) *cobra.Command {
   lrshub sync run registrations --full --wait     read everything again; what is the same is stored once`,
 		Args: exactly("CONNECTION"),
 		RunE: func(c *cobra.Command, args []string) error {
-			var started struct{ Run uuid.UUID }
+			var started startedRun
 			if err := r.call(c.Context(), http.MethodPost, connectionPath(args[0])+"/syncs", map[string]bool{"full": full}, &started); err != nil {
 				return err
 			}
 			if !wait {
 				r.say("Started run %s; watch it with: lrshub sync status %s", started.Run, args[0])
-				return showOne(r, started, column[struct{ Run uuid.UUID }]{"run", func(s struct{ Run uuid.UUID }) string { return s.Run.String() }})
+				return showOne(r, started, column[startedRun]{"run", func(s startedRun) string { return s.Run.String() }})
 			}
 			return r.await(c.Context(), started.Run)
 		},

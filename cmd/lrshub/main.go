@@ -41,6 +41,7 @@ func usage(format string, args ...any) error {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends at once
 	root := command()
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -62,6 +63,8 @@ func command() *cobra.Command {
 person stands in clear, and gives out only what policy allows.
 
 Start one on this machine with:  lrshub up`,
+		Args:          onlyCommands,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

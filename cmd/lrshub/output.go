@@ -11,6 +11,11 @@ import (
 	"time"
 )
 
+// outputs are what -o takes.
+var outputs = []string{"table", "json", "jsonl", "csv"}
+
+var errOutput = usage("-o must be table, json, jsonl or csv")
+
 // column is a column of a table: its heading and its text for a row.
 type column[T any] struct {
 	name string
@@ -38,7 +43,7 @@ func show[T any](r *remote, rows []T, columns ...column[T]) error {
 	case "table":
 		return showTable(rows, columns)
 	}
-	return usage("-o must be table, json, jsonl or csv")
+	return errOutput
 }
 
 // showOne prints one thing: an object in json, a table of names and values otherwise.
@@ -58,7 +63,7 @@ func showOne[T any](r *remote, one T, columns ...column[T]) error {
 		}
 		return w.Flush()
 	}
-	return usage("-o must be table, json, jsonl or csv")
+	return errOutput
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -18,7 +18,7 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Answer requests, with an external Postgres and Temporal; any number of them",
 		Long:  "Answer requests, with an external Postgres and Temporal; any number of them.\n\nEnvironment:\n" + environmentHelp(),
-		Args:  cobra.NoArgs,
+		Args:  exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := fromEnvironment(needs...)
 			if err != nil {
@@ -46,7 +46,7 @@ func workerCommand() *cobra.Command {
 		Use:   "worker",
 		Short: "Run syncs and keep the audit log, with an external Postgres and Temporal; any number of them",
 		Long:  "Run syncs and keep the audit log, with an external Postgres and Temporal; any number of them.\n\nEnvironment:\n" + environmentHelp(),
-		Args:  cobra.NoArgs,
+		Args:  exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := fromEnvironment(needs...)
 			if err != nil {
@@ -70,7 +70,7 @@ func migrateCommand() *cobra.Command {
 		Short: "Bring an external Postgres database to this binary's schema",
 		Long: `Bring an external Postgres database to this binary's schema, as its owner (LRSHUB_DATABASE_OWNER_URL), and make the login that
 the other commands use: name and password are those of LRSHUB_DATABASE_URL.`,
-		Args: cobra.NoArgs,
+		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := fromEnvironment("LRSHUB_DATABASE_URL", "LRSHUB_DATABASE_OWNER_URL")
 			if err != nil {

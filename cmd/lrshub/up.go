@@ -44,7 +44,7 @@ func upCommand() *cobra.Command {
 		Example: `  lrshub up                                 data in ./data, console at http://127.0.0.1:8080/console/
   lrshub up --demo                          with a small sample connection, already synced
   lrshub up --data /srv/lrshub --listen 127.0.0.1:9000`,
-		Args: cobra.NoArgs,
+		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error { return up(c.Context(), o) },
 	}
 	c.Flags().StringVar(&o.data, "data", "data", "folder that holds everything this hub keeps")

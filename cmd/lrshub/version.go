@@ -24,7 +24,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  exactly(),
 		Run:   func(*cobra.Command, []string) { fmt.Println("lrshub", versionText()) },
 	}
 }

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+// A wrong command line is exit code 2, and is found out before anything is done: no hub answers here.
+func TestWrongCommandLines(t *testing.T) {
+	hub := []string{"--url", "http://127.0.0.1:1", "--token", "none"}
+	for _, line := range []string{
+		"nonsense", "sync nonsense", "sync", "sync run", "up extra", "client create reader", "client list --nonsense",
+		"client create reader --scope statements/read -o xml", "tenant add law --output yaml",
+	} {
+		root := command()
+		root.SetArgs(append(strings.Fields(line), hub...))
+		root.SetOut(io.Discard)
+		var exit exitError
+		if err := root.ExecuteContext(t.Context()); !errors.As(err, &exit) || exit.code != exitUsage {
+			t.Errorf("lrshub %s: %v, want exit code 2", line, err)
+		}
+	}
+	root := command()
+	root.SetArgs(append([]string{"client", "list"}, hub...))
+	var exit exitError
+	if err := root.ExecuteContext(t.Context()); err == nil || errors.As(err, &exit) {
+		t.Errorf("a hub that does not answer: %v, want a failure", err)
+	}
+}
