@@ -21,20 +21,12 @@ var filters = []string{
 
 // getStatements answers with one statement or with a page of them (Communication 2.1.3).
 func (f *face) getStatements(w http.ResponseWriter, r request) error {
-	query := r.URL.Query()
+	query := r.query
 	switch {
 	case query.Has("more"):
-		if err := parameters(query, "more"); err != nil {
-			return err
-		}
-		page, err := f.reader.More(r.Context(), r.caller, query.Get("more"))
-		if err != nil {
-			return err
-		}
-		writePage(w, page)
-		return nil
+		return f.getMore(w, r)
 	case query.Has("statementId") || query.Has("voidedStatementId"):
-		return f.getStatement(w, r, query)
+		return f.getStatement(w, r)
 	}
 	if err := parameters(query, filters...); err != nil {
 		return err
@@ -43,24 +35,47 @@ func (f *face) getStatements(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
+	form, err := readForm(query, r.Header)
+	if err != nil {
+		return err
+	}
 	page, err := f.reader.Page(r.Context(), r.caller, q)
 	if err != nil {
 		return err
 	}
-	writePage(w, page)
-	return nil
+	return writePage(w, page, form)
+}
+
+// getMore answers with the next page, in the form in which the one before was asked for.
+func (f *face) getMore(w http.ResponseWriter, r request) error {
+	if err := parameters(r.query, "more", "format"); err != nil {
+		return err
+	}
+	form, err := readForm(r.query, r.Header)
+	if err != nil {
+		return err
+	}
+	page, err := f.reader.More(r.Context(), r.caller, r.query.Get("more"))
+	if err != nil {
+		return err
+	}
+	return writePage(w, page, form)
 }
 
 // getStatement answers with one statement. No filter may stand beside its id.
-func (f *face) getStatement(w http.ResponseWriter, r request, query url.Values) error {
-	name := "statementId"
+func (f *face) getStatement(w http.ResponseWriter, r request) error {
+	query, name := r.query, "statementId"
 	if query.Has("voidedStatementId") {
 		name = "voidedStatementId"
 	}
 	if err := parameters(query, name, "format", "attachments"); err != nil {
 		return err
 	}
-	if err := onlyExact(query); err != nil {
+	if err := noAttachments(query); err != nil {
+		return err
+	}
+	form, err := readForm(query, r.Header)
+	if err != nil {
 		return err
 	}
 	id, ok := xapi.ParseUUID(query.Get(name))
@@ -72,10 +87,14 @@ func (f *face) getStatement(w http.ResponseWriter, r request, query url.Values) 
 	if err != nil {
 		return err
 	}
+	text, err := form.apply(st.JSON)
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(st.JSON)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.Header().Set("Last-Modified", st.Stored.UTC().Format(http.TimeFormat))
-	_, _ = w.Write(st.JSON)
+	_, _ = w.Write(text)
 	return nil
 }
 
@@ -93,7 +112,7 @@ func parameters(query url.Values, allowed ...string) error {
 }
 
 func readQuery(query url.Values, version xapi.Version) (q disclose.Query, err error) {
-	if err := onlyExact(query); err != nil {
+	if err := noAttachments(query); err != nil {
 		return q, err
 	}
 	if query.Has("agent") {
@@ -149,11 +168,8 @@ func boolean(query url.Values, name string) (bool, error) {
 	return false, bad("%s must be true or false", name)
 }
 
-// onlyExact refuses what this face does not give yet, rather than give something else.
-func onlyExact(query url.Values) error {
-	if f := query.Get("format"); query.Has("format") && f != "exact" {
-		return bad("format must be exact: this hub gives statements as they were sent")
-	}
+// noAttachments refuses what this face does not give yet, rather than give something else.
+func noAttachments(query url.Values) error {
 	if with, err := boolean(query, "attachments"); err != nil || with {
 		return bad("attachments must be false: this hub keeps no attachments")
 	}
@@ -161,8 +177,7 @@ func onlyExact(query url.Values) error {
 }
 
 // writePage writes a StatementResult (Data 2.5).
-func writePage(w http.ResponseWriter, page disclose.Page) {
-	w.Header().Set("Content-Type", "application/json")
+func writePage(w http.ResponseWriter, page disclose.Page, form form) error {
 	w.Header().Set("X-Experience-API-Consistent-Through", xapi.FormatTime(page.ConsistentThrough))
 	var body bytes.Buffer
 	body.WriteString(`{"statements":[`)
@@ -170,13 +185,22 @@ func writePage(w http.ResponseWriter, page disclose.Page) {
 		if i > 0 {
 			body.WriteByte(',')
 		}
-		body.Write(st)
+		text, err := form.apply(st)
+		if err != nil {
+			return err
+		}
+		body.Write(text)
 	}
 	body.WriteString(`],"more":"`)
 	if page.More != "" {
 		body.WriteString(Path + "statements?more=" + page.More)
+		if form.name != "exact" {
+			body.WriteString("&format=" + form.name)
+		}
 	}
 	body.WriteString("\"}\n")
+	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	_, _ = w.Write(body.Bytes())
+	return nil
 }

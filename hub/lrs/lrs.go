@@ -7,7 +7,9 @@ package lrs
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -23,6 +25,7 @@ const Path = "/xapi/"
 const (
 	maxBody       = 64 << 20 // bytes of a POST
 	maxStatements = 10_000   // in a POST
+	bodyTime      = 2 * time.Minute
 )
 
 // Writer stores statements: ingest.Road.
@@ -53,11 +56,17 @@ type face struct {
 	gate   Decider
 	writer Writer
 	reader Reader
+
+	bodyTime time.Duration // for a request's body to arrive
 }
 
 // Handler serves every path under Path.
 func Handler(auth Authenticator, gate Decider, writer Writer, reader Reader) http.Handler {
-	f := &face{auth: auth, gate: gate, writer: writer, reader: reader}
+	f := &face{auth: auth, gate: gate, writer: writer, reader: reader, bodyTime: bodyTime}
+	return f.handler()
+}
+
+func (f *face) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /xapi/statements", f.with(f.postStatements))
 	mux.HandleFunc("PUT /xapi/statements", f.with(f.putStatement))
@@ -71,6 +80,7 @@ type request struct {
 	*http.Request
 	caller  access.Caller
 	version xapi.Version
+	query   url.Values
 }
 
 // action answers a request or gives the error that respond words.
@@ -83,6 +93,9 @@ const unknownVersion = "0.95"
 // with does what comes before every action: the version, and who is calling.
 func (f *face) with(do action) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead { // whoever is refused has no longer to send its body
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(f.bodyTime)) // not every writer can
+		}
 		version, err := xapi.ParseVersion(strings.TrimSpace(r.Header.Get("X-Experience-API-Version")))
 		if err != nil {
 			w.Header().Set("X-Experience-API-Version", unknownVersion)
@@ -92,12 +105,21 @@ func (f *face) with(do action) http.HandlerFunc {
 		w.Header().Set("X-Experience-API-Version", version.String())
 		caller, err := f.auth.Request(r)
 		if err == nil {
-			err = do(w, request{Request: r, caller: caller, version: version})
+			err = f.act(do, w, request{Request: r, caller: caller, version: version})
 		}
 		if err != nil {
 			respond(w, err)
 		}
 	}
+}
+
+// act reads the query strictly: a filter that is not understood must not be left out.
+func (f *face) act(do action, w http.ResponseWriter, r request) error {
+	var err error
+	if r.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		return bad("the query string is malformed")
+	}
+	return do(w, r)
 }
 
 // allowed asks the gate, and has a refusal of a write told before it is answered.

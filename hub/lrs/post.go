@@ -1,10 +1,12 @@
 package lrs
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
+	"os"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,10 +16,13 @@ import (
 
 // postStatements stores one statement or a batch (Communication 2.1.2): all of it, or nothing.
 func (f *face) postStatements(w http.ResponseWriter, r request) error {
-	if err := parameters(r.URL.Query()); err != nil {
+	if err := parameters(r.query); err != nil {
 		return err
 	}
-	body, err := readBody(w, r)
+	if err := f.allowed(r, access.Write, access.Statements); err != nil {
+		return err
+	}
+	body, err := f.readBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -36,11 +41,8 @@ func (f *face) postStatements(w http.ResponseWriter, r request) error {
 	return nil
 }
 
-// store is the road in for post and put.
+// store is the road in for post and put, once they are allowed.
 func (f *face) store(r request, batch []*xapi.Statement) ([]uuid.UUID, error) {
-	if err := f.allowed(r, access.Write, access.Statements); err != nil {
-		return nil, err
-	}
 	if len(batch) == 0 {
 		return nil, nil
 	}
@@ -51,8 +53,8 @@ func (f *face) store(r request, batch []*xapi.Statement) ([]uuid.UUID, error) {
 	return f.writer.Statements(r.Context(), r.caller, err == nil, batch)
 }
 
-// readBody reads a JSON body within the limit.
-func readBody(w http.ResponseWriter, r request) ([]byte, error) {
+// readBody reads a JSON body within the limits of size and time.
+func (f *face) readBody(w http.ResponseWriter, r request) ([]byte, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" {
 		return nil, bad("Content-Type must be application/json")
@@ -60,13 +62,19 @@ func readBody(w http.ResponseWriter, r request) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, &http.MaxBytesError{Limit: maxBody}
 	}
-	body := http.MaxBytesReader(w, r.Body, maxBody)
-	if r.ContentLength < 0 {
-		return io.ReadAll(body)
+	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 0), 1<<20)) + bytes.MinRead) // a length is a claim, not memory
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		var tooBig *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooBig):
+			return nil, err
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			w.Header().Set("Connection", "close") // the rest of it is not waited for
+			return nil, problem{http.StatusRequestTimeout, "the request took too long to arrive: send smaller batches"}
+		}
+		return nil, bad("the request ended before all of it had arrived")
 	}
-	buffer := make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(body, buffer); err != nil {
-		return nil, bad("the request ended before its Content-Length")
-	}
-	return buffer, nil
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // set by with
+	return body.Bytes(), nil
 }

@@ -3,20 +3,23 @@ package lrs
 import (
 	"net/http"
 
+	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
 // putStatement stores one statement under the id in the query (Communication 2.1.1).
 func (f *face) putStatement(w http.ResponseWriter, r request) error {
-	query := r.URL.Query()
-	if err := parameters(query, "statementId"); err != nil {
+	if err := parameters(r.query, "statementId"); err != nil {
 		return err
 	}
-	id, ok := xapi.ParseUUID(query.Get("statementId"))
+	if err := f.allowed(r, access.Write, access.Statements); err != nil {
+		return err
+	}
+	id, ok := xapi.ParseUUID(r.query.Get("statementId"))
 	if !ok {
 		return bad("statementId must be a UUID")
 	}
-	body, err := readBody(w, r)
+	body, err := f.readBody(w, r)
 	if err != nil {
 		return err
 	}

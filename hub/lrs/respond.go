@@ -35,6 +35,8 @@ func respond(w http.ResponseWriter, err error) {
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &p):
+	case errors.As(err, &invalid) && errors.Is(err, xapi.ErrTooLarge):
+		p = problem{http.StatusRequestEntityTooLarge, err.Error()}
 	case errors.As(err, &invalid):
 		p = problem{http.StatusBadRequest, err.Error()}
 	case errors.As(err, &tooBig):

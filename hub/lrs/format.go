@@ -1,0 +1,180 @@
+package lrs
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"golang.org/x/text/language"
+)
+
+// form is how statements are written in an answer (Communication 2.1.3, format).
+type form struct {
+	name      string         // exact, ids, canonical
+	languages []language.Tag // that the reader prefers, best first
+}
+
+// readForm reads format and Accept-Language. A header that is no list of languages is as good as none (RFC 9110 section 12.5.4).
+func readForm(query url.Values, header http.Header) (form, error) {
+	f := form{name: "exact"}
+	if query.Has("format") {
+		f.name = query.Get("format")
+	}
+	switch f.name {
+	case "exact", "ids":
+		return f, nil
+	case "canonical":
+		if tags, _, err := language.ParseAcceptLanguage(header.Get("Accept-Language")); err == nil {
+			f.languages = tags
+		}
+		return f, nil
+	}
+	return f, bad("format must be exact, ids or canonical")
+}
+
+// apply writes a statement in the form.
+func (f form) apply(statement []byte) ([]byte, error) {
+	if f.name == "exact" {
+		return statement, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(statement))
+	d.UseNumber() // digits stay as they are
+	var st map[string]any
+	if err := d.Decode(&st); err != nil {
+		return nil, fmt.Errorf("lrs: a stored statement is not JSON")
+	}
+	f.statement(st)
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(st); err != nil {
+		return nil, fmt.Errorf("lrs: write a statement: %w", err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+// statement changes a statement or sub-statement in place.
+func (f form) statement(st map[string]any) {
+	f.agent(st["actor"])
+	f.agent(st["authority"])
+	f.verb(st["verb"])
+	if object, ok := st["object"].(map[string]any); ok {
+		switch object["objectType"] {
+		case "Agent", "Group":
+			f.agent(object)
+		case "SubStatement":
+			f.statement(object)
+		case "StatementRef":
+		default:
+			f.activity(object)
+		}
+	}
+	context, _ := st["context"].(map[string]any)
+	f.agent(context["instructor"])
+	f.agent(context["team"])
+	activities, _ := context["contextActivities"].(map[string]any)
+	for _, list := range activities {
+		for _, a := range asList(list) {
+			f.activity(a)
+		}
+	}
+	for _, place := range [][2]string{{"contextAgents", "agent"}, {"contextGroups", "group"}} {
+		for _, entry := range asList(context[place[0]]) {
+			if entry, ok := entry.(map[string]any); ok {
+				f.agent(entry[place[1]])
+			}
+		}
+	}
+}
+
+func asList(value any) []any {
+	if list, ok := value.([]any); ok {
+		return list
+	}
+	return []any{value}
+}
+
+// identifying are the properties of an agent that say who it is. An anonymous group is its members.
+var identifying = []string{"objectType", "mbox", "mbox_sha1sum", "openid", "account"}
+
+func (f form) agent(value any) {
+	agent, ok := value.(map[string]any)
+	if !ok || f.name != "ids" {
+		return
+	}
+	keep := identifying
+	if agent["mbox"] == nil && agent["mbox_sha1sum"] == nil && agent["openid"] == nil && agent["account"] == nil {
+		keep = []string{"objectType", "member"}
+		for _, member := range asList(agent["member"]) {
+			f.agent(member)
+		}
+	}
+	only(agent, keep)
+}
+
+// only drops the other properties.
+func only(object map[string]any, keep []string) {
+	for name := range object {
+		if !slices.Contains(keep, name) {
+			delete(object, name)
+		}
+	}
+}
+
+func (f form) verb(value any) {
+	verb, ok := value.(map[string]any)
+	if !ok {
+		return
+	}
+	if f.name == "ids" {
+		only(verb, []string{"id"})
+		return
+	}
+	f.choose(verb, "display")
+}
+
+func (f form) activity(value any) {
+	activity, ok := value.(map[string]any)
+	if !ok {
+		return
+	}
+	if f.name == "ids" {
+		only(activity, []string{"id", "objectType"})
+		return
+	}
+	definition, ok := activity["definition"].(map[string]any)
+	if !ok {
+		return
+	}
+	f.choose(definition, "name")
+	f.choose(definition, "description")
+	for _, components := range []string{"choices", "scale", "source", "target", "steps"} {
+		for _, c := range asList(definition[components]) {
+			if c, ok := c.(map[string]any); ok {
+				f.choose(c, "description")
+			}
+		}
+	}
+}
+
+// choose leaves the one language of a language map that the reader likes best.
+func (f form) choose(object map[string]any, property string) {
+	texts, ok := object[property].(map[string]any)
+	if !ok || len(texts) < 2 {
+		return
+	}
+	names := make([]string, 0, len(texts))
+	for name := range texts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	tags := make([]language.Tag, len(names)) // one that cannot be read is language.Und, as good as any
+	for i, name := range names {
+		tags[i], _ = language.Parse(name)
+	}
+	_, best, _ := language.NewMatcher(tags).Match(f.languages...)
+	object[property] = map[string]any{names[best]: texts[names[best]]}
+}

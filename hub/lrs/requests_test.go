@@ -1,0 +1,152 @@
+package lrs
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lrshub/lrshub/hub/database/databasetest"
+)
+
+func TestVersionHeader(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(databasetest.Default, "", "all")
+	for _, version := range []string{"", "0.9", "1.1", "3.0.0", "1.0.x", "two"} {
+		for _, a := range []answer{
+			c.do("GET", statements, "", "X-Experience-API-Version", version), c.do("POST", statements, said("ann", "tried", "a", ""), "X-Experience-API-Version", version),
+		} {
+			if a.status != 400 || a.header.Get("X-Experience-API-Version") != "0.95" {
+				t.Errorf("version %q: %d, %s", version, a.status, a.header.Get("X-Experience-API-Version"))
+			}
+		}
+	}
+	about := c.do("GET", "/xapi/about", "", "Authorization", "")
+	equal(t, "about", fmt.Sprint(about.status, strings.TrimSpace(about.body)), `200{"version":["2.0.0","1.0.3"]}`)
+}
+
+func TestWhoMay(t *testing.T) {
+	w := newWorld(t)
+	body := said("ann", "tried", "a", "")
+	put := statements + "?statementId=5b1fa8a5-04fa-4b46-9b8d-2c53a4ee4f21"
+	for scope, want := range map[string][3]int{ // POST, PUT, GET
+		"statements/write": {200, 204, 403}, "statements/read": {403, 403, 200}, "statements/read/pseudonymised": {403, 403, 200}, "statements/read/mine": {403, 403, 200},
+		"all/read": {403, 403, 200}, "all": {200, 204, 200}, "admin": {403, 403, 403}, "define": {403, 403, 403}, "audit/read": {403, 403, 403},
+	} {
+		c := w.client(databasetest.Default, "1.0.3", scope)
+		got := [3]int{c.do("POST", statements, body).status, c.do("PUT", put, body).status, c.do("GET", statements, "").status}
+		equal(t, scope, got, want)
+	}
+	c := w.client(databasetest.Default, "1.0.3", "all")
+	for name, header := range map[string]string{
+		"none": "", "wrong secret": "Basic " + base64.StdEncoding.EncodeToString([]byte(c.key+":"+strings.Repeat("a", 43))), "garbage": "Basic ???", "unknown": "Basic " + base64.StdEncoding.EncodeToString([]byte("ann:secret")),
+	} {
+		a := c.do("GET", statements, "", "Authorization", header)
+		if a.status != 401 || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Basic") || a.header.Get("X-Experience-API-Version") != "1.0.3" {
+			t.Errorf("%s: %d %v", name, a.status, a.header)
+		}
+	}
+	equal(t, "a credential in the URL", c.do("GET", statements+"?api_key="+c.key, "").status, 401)
+	var refused int
+	if err := w.owner.QueryRow("SELECT count(*) FROM audit_event WHERE kind = 'ingest.refused'").Scan(&refused); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "refused writes are told", refused, 14)
+}
+
+// The scope define alone lets activities stand in clear.
+func TestDefineScope(t *testing.T) {
+	w := newWorld(t)
+	for i, scopes := range []string{"statements/write", "statements/write define"} {
+		w.client(databasetest.Default, "1.0.3", strings.Fields(scopes)...).post(said("ann", "tried", "a", ""))
+		var n int
+		if err := w.owner.QueryRow("SELECT count(*) FROM activity WHERE iri = 'https://school.example/a'").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, scopes, n, i)
+	}
+}
+
+// What is wrong with a body is told by its place, never by what it says.
+func TestBadBodies(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(databasetest.Default, "2.0.0", "all")
+	for name, body := range map[string]string{
+		"no JSON": `secretvalue`, "cut off": `{"actor":{"mbox":"mailto:secretvalue@example.org"}`, "two": said("secretvalue", "tried", "a", "") + said("secretvalue", "tried", "a", ""),
+		"no verb": `{"actor":{"mbox":"mailto:secretvalue@example.org"},"object":{"id":"https://school.example/a"}}`, "bad mailbox": strings.Replace(said("ann", "tried", "a", ""), "mailto:ann", "secretvalue", 1),
+		"unknown property": said("ann", "tried", "a", `,"secretvalue":1`), "bad UTF-8": said("ann\xffsecretvalue", "tried", "a", ""), "a number": "7", "null": "null", "in a batch": "[" + said("ann", "tried", "a", "") + `,{"secretvalue":1}]`,
+		"a property twice": said("ann", "tried", "a", `,"verb":{"id":"http://secretvalue.example/"}`), "deep": strings.Repeat("[", 10_000),
+	} {
+		a := c.do("POST", statements, body)
+		if a.status != 400 || strings.Contains(a.body, "secretvalue") || a.header.Get("X-Experience-API-Version") != "2.0.0" {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	for name, kind := range map[string]string{"none": "", "text": "text/plain", "form": "application/x-www-form-urlencoded", "parts": "multipart/mixed; boundary=x", "malformed": "application/"} {
+		if a := c.do("POST", statements, said("ann", "tried", "a", ""), "Content-Type", kind); a.status != 400 {
+			t.Errorf("Content-Type %s: %d", name, a.status)
+		}
+	}
+	equal(t, "a parameter", c.do("POST", statements+"?x=1", said("ann", "tried", "a", "")).status, 400)
+	equal(t, "nothing was stored", len(c.finds("")), 0)
+}
+
+func TestLargeBodies(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(databasetest.Default, "2.0.0", "all")
+	equal(t, "a large statement", c.do("POST", statements, said("ann", "tried", "a", `,"result":{"response":"`+strings.Repeat("x", 1<<20)+`"}`)).status, 413)
+	equal(t, "many statements", c.do("POST", statements, "["+strings.Repeat(said("ann", "tried", "a", "")+",", 10_000)+said("ann", "tried", "a", "")+"]").status, 413)
+	equal(t, "a long claim", c.raw(fmt.Sprintf("Content-Length: %d\r\n\r\n", 65<<20)), 413)
+	if testing.Short() {
+		return
+	}
+	equal(t, "a long body of unknown length", c.raw("Transfer-Encoding: chunked\r\n\r\n"+strings.Repeat("100000\r\n"+strings.Repeat(" ", 1<<20)+"\r\n", 65)), 413)
+}
+
+// raw sends a POST by hand, headers and body, and gives the status.
+func (c caller) raw(rest string) int {
+	c.Helper()
+	conn, err := net.Dial("tcp", c.server.Listener.Addr().String())
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	written := make(chan struct{})
+	go func() { // the server may answer before it has read all
+		defer close(written)
+		credential := base64.StdEncoding.EncodeToString([]byte(c.key + ":" + c.secret))
+		fmt.Fprintf(conn, "POST /xapi/statements HTTP/1.1\r\nHost: x\r\nX-Experience-API-Version: 2.0.0\r\nContent-Type: application/json\r\nAuthorization: Basic %s\r\n%s", credential, rest)
+	}()
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		c.Fatal(err)
+	}
+	conn.Close()
+	<-written
+	return response.StatusCode
+}
+
+func TestSlowAndBrokenBodies(t *testing.T) {
+	w := newWorld(t)
+	w.face.bodyTime = 200 * time.Millisecond
+	c := w.client(databasetest.Default, "2.0.0", "all")
+	began := time.Now()
+	equal(t, "a body that never ends", c.raw("Content-Length: 100\r\n\r\n{"), 408)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	began = time.Now()
+	stranger := caller{world: w, key: "x", secret: "y"}
+	equal(t, "one of a stranger", stranger.raw("Content-Length: 100\r\n\r\n{"), 401)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	equal(t, "a body that ends", c.do("POST", statements, said("ann", "tried", "a", "")).status, 200)
+	time.Sleep(300 * time.Millisecond) // a connection that is kept has its time anew
+	equal(t, "the next on the same connection", c.do("POST", statements, said("ann", "tried", "a", "")).status, 200)
+}
