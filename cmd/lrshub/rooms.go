@@ -120,10 +120,10 @@ func (r *rooms) prepareTenants(ctx context.Context) error {
 }
 
 func (r *rooms) prepareTenant(ctx context.Context, id database.TenantID) error {
-	if _, err := r.keys.Ensure(id); err != nil {
-		return err
-	}
 	return r.db.Tenant(ctx, id, func(ctx context.Context, tx *database.Tx) error {
+		if err := r.vault.Prepare(ctx, tx); err != nil {
+			return err
+		}
 		if err := people.SeedDefault(ctx, tx, time.Now()); err != nil {
 			return err
 		}

@@ -234,7 +234,19 @@ func createFile(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.Link(tmp.Name(), path) // fails with fs.ErrExist where path exists
+	if err := os.Link(tmp.Name(), path); err != nil { // fs.ErrExist where path exists
+		return err
+	}
+	return syncFolder(filepath.Dir(path)) // else rows could outlive, in a power cut, the keys that sealed them
+}
+
+// syncFolder makes the names in a folder last.
+func syncFolder(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Secret gives an installation's secret of 32 bytes by name, made when first asked for and wrapped by the master key: the pepper of
