@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lrshub/lrshub/connectors/csv"
 	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/kit"
 	"github.com/lrshub/lrshub/plugins/sdk"
@@ -24,11 +25,18 @@ import (
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 1 && os.Getenv("LRSHUB_CONNECTOR") != "" { // started by its path alone, as a third party's program is
+		if strings.HasSuffix(os.Args[0], "burglar") {
+			sdk.Serve(&burglar{})
+		}
 		sdk.Serve(&counter{})
 		os.Exit(0)
 	}
 	if len(os.Args) == 2 && os.Args[1] == "host-to-be-killed" {
 		hostToBeKilled()
+	}
+	if len(os.Args) == 3 && os.Args[1] == "burglar-in-another-namespace" {
+		burgleInAnotherNamespace(os.Args[2])
+		return
 	}
 	if len(os.Args) == 3 && os.Args[1] == "host-in-a-cage" {
 		hostInACage(os.Args[2])
@@ -39,6 +47,8 @@ func TestMain(m *testing.M) {
 		"rogue":    func() sdk.Connector { return &rogue{} },
 		"web":      func() sdk.Connector { return &web{} },
 		"prober":   func() sdk.Connector { return &prober{} },
+		"burglar":  func() sdk.Connector { return &burglar{} },
+		"csv":      csv.New,
 		"able":     func() sdk.Connector { return &able{} },
 		"hangs":    func() sdk.Connector { select {} },
 		"exits":    func() sdk.Connector { os.Exit(3); return nil },
