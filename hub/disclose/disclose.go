@@ -191,6 +191,9 @@ func (s *session) read(ctx context.Context, q resolved) (shown, error) {
 		if out.through, err = records.ConsistentThrough(ctx, tx); err != nil {
 			return err
 		}
+		if s.decision.Form == access.Pseudonymised { // it may be the instant of somebody's statement
+			out.through = truncate(out.through)
+		}
 		rows, err := records.Select(ctx, tx, s.query(q))
 		if err != nil || len(rows) == 0 {
 			return err

@@ -7,9 +7,11 @@ import (
 )
 
 // A continuation is the resolved query, sealed for this reader. It survives restarts and is good on every node; it names nobody and
-// grants nothing: whoever uses it is authorised anew.
+// grants nothing: whoever uses it is authorised anew. It is good for one form only: what was asked in one may not be asked in the other.
 
-func (s *session) moreContext() string { return "more|" + s.caller.Client.String() }
+func (s *session) moreContext() string {
+	return "more|" + s.caller.Client.String() + "|" + string(s.decision.Form)
+}
 
 func (s *session) sealMore(q resolved) (string, error) {
 	text, err := json.Marshal(q)

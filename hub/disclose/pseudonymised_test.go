@@ -130,6 +130,33 @@ func TestPseudonymsFilter(t *testing.T) {
 	w.finds("until today's beginning", analyst, disclose.Query{Until: time.Now()})
 }
 
+// Where the form shows no agent it finds none: else a pseudonym's groups would be known.
+func TestPseudonymsDoNotFindMembers(t *testing.T) {
+	w := newWorld(t)
+	own := w.post(writer, said("ann", "tried", "a", ""))[0]
+	group := `"objectType":"Group","mbox":"mailto:class@example.org","member":[` + mbox("ann") + `]`
+	rest := `"verb":{"id":"http://adlnet.gov/expapi/verbs/met"},"object":`
+	met := w.post(writer,
+		`{"actor":{`+group+`},`+rest+`{"id":"https://school.example/a"}}`,
+		`{"actor":`+mbox("bob")+`,`+rest+`{`+group+`}}`,
+		`{"actor":`+mbox("bob")+`,`+rest+`{"objectType":"Agent","mbox":"mailto:ann@example.org"}}`)
+	w.finds("identified: actor, object, and member of either", reader, disclose.Query{Agent: agent("ann")}, met[2], met[1], met[0], own)
+	all := w.page(analyst, disclose.Query{Ascending: true})
+	ids := w.ids(all)
+	w.finds("pseudonymised: actor and object", analyst, disclose.Query{Agent: pseudonym(w.read(all.Statements[0]).Actor.Account)}, ids[3], ids[0])
+}
+
+func TestConsistentThroughIsAsTruncatedAsTheForm(t *testing.T) {
+	w := newWorld(t)
+	w.post(writer, said("ann", "tried", "a", ""))
+	for _, c := range []access.Caller{reader, analyst} {
+		through := w.page(c, disclose.Query{}).ConsistentThrough
+		if day := through.Truncate(24 * time.Hour); through.IsZero() || through.Equal(day) != (c.Client == analyst.Client) {
+			t.Errorf("%v: consistent through %v", c.Scopes, through)
+		}
+	}
+}
+
 // What a reader of pseudonyms is not given it cannot ask for, and cannot find out whether it exists.
 func TestOneRefusal(t *testing.T) {
 	w := newWorld(t)

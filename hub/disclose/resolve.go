@@ -198,6 +198,9 @@ func (s *session) query(r resolved) records.Query {
 	if r.EffectiveOnly {
 		filter = append(filter, query.Not{Node: query.Compare{Column: "verb", Op: query.Equal, Value: xapi.VerbVoided}})
 	}
+	if r.Agent != uuid.Nil && s.decision.Form == access.Pseudonymised {
+		filter = append(filter, s.shownAs(r.Agent))
+	}
 	if r.empty {
 		filter = append(filter, query.False{})
 	}
@@ -205,4 +208,13 @@ func (s *session) query(r resolved) records.Query {
 		Filter: filter, Agent: r.Agent, RelatedAgents: r.Related, RelatedActivities: r.Activity,
 		After: r.After, Ascending: r.Ascending, Limit: r.Limit + 1 /* tells whether there is more */, Fresh: r.id != uuid.Nil,
 	}
+}
+
+// shownAs keeps the pseudonymised form's filter by agent to where the form shows agents: found as a member of a group, somebody would be known as one.
+func (s *session) shownAs(subject uuid.UUID) query.Node {
+	places := query.Or{query.Compare{Column: "actor", Op: query.Equal, Value: subject}}
+	if s.decision.Columns["object"] {
+		places = append(places, query.Compare{Column: "object", Op: query.Equal, Value: subject})
+	}
+	return places
 }
