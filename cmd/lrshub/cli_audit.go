@@ -161,12 +161,17 @@ func auditKey(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "key", Short: "Print the key that verifies the log's checkpoints", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			var key struct{ Key string }
+			var key struct {
+				Key string `json:"key"`
+			}
 			if err := r.call(c.Context(), http.MethodGet, "/audit/key", nil, &key); err != nil {
 				return err
 			}
-			fmt.Println(key.Key)
-			return nil
+			if r.output == "json" || r.output == "jsonl" {
+				return printJSON(os.Stdout, key)
+			}
+			_, err := fmt.Println(key.Key)
+			return err
 		},
 	}
 }
