@@ -29,3 +29,6 @@ REVOKE ALL ON FUNCTION tenant_rows(regclass, text) FROM PUBLIC;
 
 GRANT SELECT, INSERT, DELETE ON tenant TO lrshub_app;
 INSERT INTO tenant (name) VALUES ('default');
+
+-- Any hub process may see whether the schema is its own (lrshub check).
+GRANT SELECT ON goose_db_version TO lrshub_app;

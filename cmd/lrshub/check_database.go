@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lib/pq"
-
 	"github.com/lrshub/lrshub/hub/audit"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/migrations"
@@ -68,7 +66,7 @@ func pasts(ctx context.Context, db *database.DB) ([]database.Tenant, map[databas
 func (c *checks) clock(ctx context.Context, db *database.DB) {
 	var there time.Time
 	before := time.Now()
-	if err := db.GetContext(ctx, &there, "SELECT clock_timestamp()"); err != nil {
+	if err := db.One(ctx, &there, "SELECT clock_timestamp()"); err != nil {
 		c.fail("clock", "see that Postgres runs", "%v", err)
 		return
 	}
@@ -81,20 +79,13 @@ func (c *checks) clock(ctx context.Context, db *database.DB) {
 	c.ok("clock", "Postgres and this machine agree within %s", max(skew, took, time.Millisecond).Round(time.Millisecond))
 }
 
-// schema compares the database's version with this binary's. The application's role may not be allowed to see it; then the owner is asked, if known.
+// schema compares the database's version with this binary's.
 func (c *checks) schema(ctx context.Context, s settings) bool {
 	want := schemaVersion()
-	url := s.OwnerURL
-	if url == "" {
-		url = s.DatabaseURL
-	}
-	version, err := database.Version(ctx, url)
+	version, err := database.Version(ctx, s.DatabaseURL)
 	switch {
-	case err != nil && pq.As(err, "42501") != nil && s.OwnerURL == "": // insufficient_privilege: so migrate was here
-		c.warn("schema", "set LRSHUB_DATABASE_OWNER_URL for this check", "its version cannot be seen by this role")
-		return true
 	case err != nil:
-		c.fail("schema", "see that LRSHUB_DATABASE_OWNER_URL, if set, names this database", "%v", err)
+		c.fail("schema", "run lrshub migrate", "%v", err)
 		return false
 	case version == 0:
 		c.fail("schema", "run lrshub migrate", "the database is empty")

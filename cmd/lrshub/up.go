@@ -267,6 +267,7 @@ func (f *folder) run(ctx context.Context, o upOptions, s settings, listener net.
 			}
 		}
 		fmt.Printf("%s/console/ ready\n", here)
+		fmt.Fprintf(os.Stderr, "Sign in with any user name and, as password, what is in %s\n", f.file("admin.token"))
 		return nil
 	}
 	return h.run(ctx, died...)

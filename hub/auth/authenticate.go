@@ -63,7 +63,7 @@ type clientRow struct {
 // look finds the client and says why it is refused; "" is not at all.
 func (c *Clients) look(ctx context.Context, db *database.DB, key string, mac digest, now time.Time) (row clientRow, reason string, err error) {
 	var found sql.NullInt32
-	if err := db.GetContext(ctx, &found, "SELECT client_tenant($1)", key); err != nil {
+	if err := db.One(ctx, &found, "SELECT client_tenant($1)", key); err != nil {
 		return row, "", fmt.Errorf("authenticate: %w", err)
 	}
 	tenant := c.home

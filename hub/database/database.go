@@ -124,3 +124,8 @@ func (db *DB) Tenants(ctx context.Context) ([]Tenant, error) {
 	}
 	return tenants, nil
 }
+
+// One reads one value that belongs to no tenant, such as which tenant a credential is of. Its errors are those of a tenant's transaction.
+func (db *DB) One(ctx context.Context, into any, query string, args ...any) error {
+	return describe(db.GetContext(ctx, into, query, args...))
+}
