@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,8 +26,8 @@ import (
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 1 && os.Getenv("LRSHUB_CONNECTOR") != "" { // started by its path alone, as a third party's program is
-		if strings.HasSuffix(os.Args[0], "burglar") {
-			sdk.Serve(&burglar{})
+		if serve := connectors[strings.TrimPrefix(filepath.Base(os.Args[0]), "their-")]; serve != nil {
+			sdk.Serve(serve())
 		}
 		sdk.Serve(&counter{})
 		os.Exit(0)
@@ -34,44 +35,44 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "host-to-be-killed" {
 		hostToBeKilled()
 	}
-	if len(os.Args) == 3 && os.Args[1] == "burglar-in-another-namespace" {
-		burgleInAnotherNamespace(os.Args[2])
+	if len(os.Args) == 3 && modes[os.Args[1]] != nil {
+		modes[os.Args[1]](os.Args[2])
 		return
 	}
-	if len(os.Args) == 3 && os.Args[1] == "host-in-a-cage" {
-		hostInACage(os.Args[2])
-		return
-	}
-	kit.Main(m, map[string]func() sdk.Connector{
-		"counter":  func() sdk.Connector { return &counter{} },
-		"rogue":    func() sdk.Connector { return &rogue{} },
-		"web":      func() sdk.Connector { return &web{} },
-		"prober":   func() sdk.Connector { return &prober{} },
-		"burglar":  func() sdk.Connector { return &burglar{} },
-		"csv":      csv.New,
-		"able":     func() sdk.Connector { return &able{} },
-		"hangs":    func() sdk.Connector { select {} },
-		"exits":    func() sdk.Connector { os.Exit(3); return nil },
-		"chatters": func() sdk.Connector { fmt.Println("PRIVATE: welcome!"); return &counter{} },
-		"babbles": func() sdk.Connector {
-			for {
-				fmt.Print(strings.Repeat("PRIVATE ", 1000))
-			}
-		},
-		"misleads": func() sdk.Connector { // sends the hub to another address
-			fmt.Println("1|1|tcp|127.0.0.1:1|grpc|")
-			select {}
-		},
-		"oversized": func() sdk.Connector { serveRaw(&oversized{}); return nil },
-		"mute": func() sdk.Connector { // says hello and then nothing
-			path := os.Getenv("PLUGIN_UNIX_SOCKET_DIR") + "/plugin1"
-			if _, err := net.Listen("unix", path); err != nil {
-				panic(err)
-			}
-			fmt.Println("1|1|unix|" + path + "|grpc|")
-			select {}
-		},
-	})
+	kit.Main(m, connectors)
+}
+
+// modes are what else the test program is started as, with one argument.
+var modes = map[string]func(string){"host-in-a-cage": hostInACage}
+
+var connectors = map[string]func() sdk.Connector{
+	"counter":  func() sdk.Connector { return &counter{} },
+	"rogue":    func() sdk.Connector { return &rogue{} },
+	"web":      func() sdk.Connector { return &web{} },
+	"prober":   func() sdk.Connector { return &prober{} },
+	"csv":      csv.New,
+	"able":     func() sdk.Connector { return &able{} },
+	"hangs":    func() sdk.Connector { select {} },
+	"exits":    func() sdk.Connector { os.Exit(3); return nil },
+	"chatters": func() sdk.Connector { fmt.Println("PRIVATE: welcome!"); return &counter{} },
+	"babbles": func() sdk.Connector {
+		for {
+			fmt.Print(strings.Repeat("PRIVATE ", 1000))
+		}
+	},
+	"misleads": func() sdk.Connector { // sends the hub to another address
+		fmt.Println("1|1|tcp|127.0.0.1:1|grpc|")
+		select {}
+	},
+	"oversized": func() sdk.Connector { serveRaw(&oversized{}); return nil },
+	"mute": func() sdk.Connector { // says hello and then nothing
+		path := os.Getenv("PLUGIN_UNIX_SOCKET_DIR") + "/plugin1"
+		if _, err := net.Listen("unix", path); err != nil {
+			panic(err)
+		}
+		fmt.Println("1|1|unix|" + path + "|grpc|")
+		select {}
+	},
 }
 
 var numbers = contract.Stream{

@@ -9,6 +9,13 @@ import (
 	"strings"
 )
 
+// view is what one child sees of the file system: all but hide, of that show again, and sockets, the only folder that it may
+// write to. Paths are absolute and without links.
+type view struct {
+	hide, show []string
+	sockets    string
+}
+
 // services is where the sockets of a machine's services lie; a service may obey the hub's user, or root, without further question.
 var services = []string{"/run", "/var/run"}
 
@@ -41,6 +48,17 @@ func hidden(wanted []string) ([]string, error) {
 		}
 	}
 	return list, nil
+}
+
+// shown is the list of folders that come back into sight; what is not there, and what is not hidden, is left out.
+func shown(wanted, hide []string) (list []string) {
+	for _, path := range wanted {
+		resolved, err := resolve(path)
+		if err == nil && slices.ContainsFunc(hide, func(above string) bool { return within(resolved, above) }) {
+			list = append(list, resolved)
+		}
+	}
+	return list
 }
 
 func resolve(path string) (string, error) {

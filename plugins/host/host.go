@@ -26,6 +26,8 @@ type Options struct {
 	// Hide lists folders and files that no connector may see (on Linux): the hub's keys, tokens, database. They must exist when a
 	// connector starts. Connectors find such a folder empty. /run, with the sockets of this machine's services, is always hidden.
 	Hide []string
+	// Show lists folders in hidden ones that connectors may read all the same, once they exist.
+	Show []string
 	// Executable is this program, for built-in connectors: it is started as `Executable connector serve NAME`. "" means this
 	// very process's, even if the file has been replaced since.
 	Executable string

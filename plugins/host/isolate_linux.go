@@ -37,8 +37,8 @@ type child struct {
 	report, write *os.File // nil without a cell
 }
 
-// confine prepares the start of a program. Sockets is the only folder that it may write to.
-func confine(program *exec.Cmd, degree confinement, hide []string, sockets string) (c *child, err error) {
+// confine prepares the start of a program.
+func confine(program *exec.Cmd, degree confinement, v view) (c *child, err error) {
 	copied := exec.Cmd{Path: program.Path, Args: program.Args, Env: program.Env, Dir: program.Dir, ExtraFiles: program.ExtraFiles,
 		Stdout: program.Stdout, Stderr: program.Stderr}
 	copied.SysProcAttr = namespaces(degree)
@@ -49,7 +49,7 @@ func confine(program *exec.Cmd, degree confinement, hide []string, sockets strin
 	if c.report, c.write, err = os.Pipe(); err != nil {
 		return nil, err
 	}
-	plan := cell.Plan{Program: program.Path, Sockets: sockets, Hide: hide, Args: program.Args}
+	plan := cell.Plan{Program: program.Path, Sockets: v.sockets, Hide: v.hide, Show: v.show, Args: program.Args}
 	if len(program.ExtraFiles) > 0 {
 		plan.Program = "" // what is inherited
 	}
@@ -125,7 +125,7 @@ func forbidden(err error) bool {
 // CheckIsolation says whether connectors can be cut off here, from the network and from the hub's files; the error wraps
 // ErrNoNamespace. It builds a cell for nobody, which takes some ten milliseconds.
 func CheckIsolation() error {
-	c, err := confine(&exec.Cmd{}, enclosed, nil, "")
+	c, err := confine(&exec.Cmd{}, enclosed, view{})
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ var confinements = []confinement{0}
 
 type child struct{ cmd *exec.Cmd }
 
-func confine(program *exec.Cmd, _ confinement, _ []string, _ string) (*child, error) {
+func confine(program *exec.Cmd, _ confinement, _ view) (*child, error) {
 	return &child{cmd: program}, nil
 }
 

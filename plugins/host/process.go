@@ -55,7 +55,7 @@ func (h *Host) Start(ctx context.Context, p Plugin, s Session) (*Process, error)
 	log := h.log.With("connector", p.Connector)
 	callback := newCallback(h, log, s)
 	process := &Process{name: p.Connector, limits: h.limits, callback: callback}
-	process.runner = newRunner(h, p.Connector, cmd, hide, callback.output)
+	process.runner = newRunner(h, p.Connector, cmd, view{hide: hide, show: shown(h.options.Show, hide)}, callback.output)
 	process.client = plugin.NewClient(process.config(dir))
 	ctx, cancel := context.WithTimeoutCause(ctx, h.limits.Start,
 		fmt.Errorf("%w: %s did not start within %s; start it by hand to see why, or allow it more time", ErrTimeout, p.Connector, h.limits.Start))

@@ -21,7 +21,7 @@ type runner struct {
 	host *Host
 	name string
 	cmd  *exec.Cmd
-	hide []string
+	view view   // of the file system; its sockets are known at the start
 	dir  string // where the child's sockets must lie
 
 	greeting *io.PipeReader // the first line of stdout, for go-plugin
@@ -35,8 +35,8 @@ type runner struct {
 	startErr error  // after Start
 }
 
-func newRunner(h *Host, name string, cmd *exec.Cmd, hide []string, output *drain) *runner {
-	return &runner{host: h, name: name, cmd: cmd, hide: hide, output: output, started: make(chan struct{}), exited: make(chan struct{})}
+func newRunner(h *Host, name string, cmd *exec.Cmd, v view, output *drain) *runner {
+	return &runner{host: h, name: name, cmd: cmd, view: v, output: output, started: make(chan struct{}), exited: make(chan struct{})}
 }
 
 func (r *runner) Start(context.Context) error {
@@ -87,7 +87,8 @@ func (r *runner) attempt(program *exec.Cmd, degree confinement) (*exec.Cmd, erro
 	if err != nil {
 		return program, err
 	}
-	child, err := confine(program, degree, r.hide, sockets)
+	r.view.sockets = sockets
+	child, err := confine(program, degree, r.view)
 	if err != nil {
 		return program, err
 	}

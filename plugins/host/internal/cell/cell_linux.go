@@ -89,21 +89,26 @@ func (p Plan) build() error {
 	if err != nil {
 		return err
 	}
+	shown, err := grab(p.Show)
+	if err != nil {
+		return err
+	}
 	if err := furnish(); err != nil {
 		return err
 	}
 	if err := p.cover(); err != nil {
 		return err
 	}
-	all := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOSUID}
-	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, all); err != nil {
-		return failure("make read-only", "/ (mount_setattr, Linux 5.12)", err)
+	if err := readOnly(unix.AT_FDCWD, "/"); err != nil {
+		return err
 	}
-	for path, tree := range back {
-		if err := unix.MoveMount(tree, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-			return failure("put back", path, err)
+	for _, tree := range shown {
+		if err := readOnly(tree, ""); err != nil {
+			return err
 		}
-		_ = unix.Close(tree)
+	}
+	if err := errors.Join(put(shown), put(back)); err != nil {
+		return err
 	}
 	if os.Chdir(here) != nil { // the old one would be a way below the covers
 		return os.Chdir("/")
@@ -129,6 +134,26 @@ func grab(paths []string) (map[string]int, error) {
 		trees[path] = tree
 	}
 	return trees, nil
+}
+
+// put puts back what grab took.
+func put(trees map[string]int) error {
+	for path, tree := range trees {
+		if err := unix.MoveMount(tree, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return failure("put back", path, err)
+		}
+		_ = unix.Close(tree)
+	}
+	return nil
+}
+
+// readOnly makes a tree of mounts, named by path or by an open file, one to read from only, without devices.
+func readOnly(tree int, path string) error {
+	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOSUID}
+	if err := unix.MountSetattr(tree, path, unix.AT_RECURSIVE|unix.AT_EMPTY_PATH, attr); err != nil {
+		return failure("make read-only", "the file system (mount_setattr, Linux 5.12)", err)
+	}
+	return nil
 }
 
 // furnish gives the cell a /dev and a /proc of its own.
@@ -191,7 +216,7 @@ func (p Plan) cover() error {
 			return err
 		}
 	}
-	for _, path := range p.sockets() { // its new place, in what now covers its parent
+	for _, path := range append(p.sockets(), p.Show...) { // its new place, in what now covers its parent
 		if err := os.MkdirAll(filepath.Clean(path), 0o700); err != nil {
 			return failure("make", path, err)
 		}

@@ -17,6 +17,8 @@ type Plan struct {
 	Sockets string
 	// Hide lists folders and files: absolute, without symbolic links, none inside another. What is not there is skipped.
 	Hide []string
+	// Show lists folders in hidden ones that come back into sight, to be read only: absolute, without symbolic links.
+	Show []string
 	// Args are the program's arguments, its name first. Empty: the process builds the cell, reports and ends.
 	Args []string
 }
@@ -32,19 +34,27 @@ const NotExecutable = "not executable: "
 
 const (
 	marker = "lrshub-connector-cell" // the name of the first stage, as a program's name in its arguments
-	args   = "--"
+	next   = "--"                    // between two lists
 )
 
 // Argv is the command line of the first stage.
 func (p Plan) Argv() []string {
-	return slices.Concat([]string{marker, p.Program, p.Sockets}, p.Hide, []string{args}, p.Args)
+	return slices.Concat([]string{marker, p.Program, p.Sockets}, p.Hide, []string{next}, p.Show, []string{next}, p.Args)
 }
 
-// parse is the inverse of Argv. A hidden path is absolute, so none is taken for the separator.
-func parse(argv []string) (Plan, bool) {
-	end := slices.Index(argv, args)
-	if len(argv) < 4 || argv[0] != marker || end < 3 {
+// parse is the inverse of Argv. A path in a list is absolute, so none is taken for what stands between lists.
+func parse(argv []string) (p Plan, ok bool) {
+	if len(argv) < 3 || argv[0] != marker {
 		return Plan{}, false
 	}
-	return Plan{Program: argv[1], Sockets: argv[2], Hide: argv[3:end], Args: argv[end+1:]}, true
+	p.Program, p.Sockets, argv = argv[1], argv[2], argv[3:]
+	for _, list := range []*[]string{&p.Hide, &p.Show} {
+		end := slices.Index(argv, next)
+		if end < 0 {
+			return Plan{}, false
+		}
+		*list, argv = argv[:end], argv[end+1:]
+	}
+	p.Args = argv
+	return p, true
 }

@@ -19,6 +19,11 @@ import (
 // burglar tries all ways to a file that it may not see, and to write where it may not. Its Check tells which led there.
 type burglar struct{ counter }
 
+func init() {
+	connectors["burglar"] = func() sdk.Connector { return &burglar{} }
+	modes["burglar-in-another-namespace"] = burgleInAnotherNamespace
+}
+
 type loot struct {
 	File string // holds "TREASURE"
 	Hub  int    // the hub's process id
@@ -78,8 +83,9 @@ func (l loot) read() (ways []string) {
 		try("by a tree of its own", fmt.Sprintf("/proc/self/fd/%d/%s/%s", tree, filepath.Base(folder), name))
 	}
 	inside := exec.Command("/proc/self/exe", "burglar-in-another-namespace", l.File)
-	inside.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}}
+	inside.Env = os.Environ()
+	// Without a mapping of ids, which would have to be written in the read-only /proc; its capabilities are there all the same.
+	inside.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN}}
 	if out, err := inside.Output(); err == nil {
 		ways = append(ways, strings.Fields(string(out))...)
 	}
@@ -99,22 +105,24 @@ func burgleInAnotherNamespace(file string) {
 	_ = unix.Unmount(folder, 0)
 	_ = unix.Unmount(folder, unix.MNT_DETACH)
 	try("unmounted", file)
-	_ = unix.Mount("tmpfs", "/dev", "tmpfs", 0, "")
-	_ = os.Mkdir("/dev/bound", 0o700)
-	_ = unix.Mount(filepath.Dir(folder), "/dev/bound", "", unix.MS_BIND, "")
-	try("bound", filepath.Join("/dev/bound", filepath.Base(folder), name))
-	_ = unix.Mount("/", "/dev/bound", "", unix.MS_BIND, "")
-	try("bound-root", filepath.Join("/dev/bound", file))
+	own := os.Getenv("PLUGIN_UNIX_SOCKET_DIR")
+	if unix.Mount("/usr", own, "", unix.MS_BIND, "") == nil {
+		fmt.Println("able-to-mount") // this much is allowed there
+	}
+	_ = unix.Mount(filepath.Dir(folder), own, "", unix.MS_BIND, "")
+	try("bound", filepath.Join(own, filepath.Base(folder), name))
+	_ = unix.Mount("/", own, "", unix.MS_BIND, "")
+	try("bound-root", filepath.Join(own, file))
 	if unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND, "") == nil {
 		fmt.Println("remounted-writable")
 	}
-	_ = unix.Mount("overlay", "/dev/bound", "overlay", 0, "lowerdir="+filepath.Dir(folder)+":/dev")
-	try("overlaid", filepath.Join("/dev/bound", filepath.Base(folder), name))
+	_ = unix.Mount("overlay", own, "overlay", 0, "lowerdir="+filepath.Dir(folder)+":/usr")
+	try("overlaid", filepath.Join(own, filepath.Base(folder), name))
 }
 
 // write lists where something could be written beside its own folder.
 func (l loot) write() (places []string) {
-	for _, folder := range []string{".", "/", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/run", filepath.Dir(l.File), filepath.Dir(filepath.Dir(l.File)),
+	for _, folder := range []string{".", "/", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/run", filepath.Dir(l.File), filepath.Join(filepath.Dir(l.File), "demo"), filepath.Dir(filepath.Dir(l.File)),
 		filepath.Dir(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"))} {
 		if f, err := os.CreateTemp(folder, "burglar"); err == nil {
 			_, _ = f.Close(), os.Remove(f.Name())

@@ -50,12 +50,17 @@ func TestABurglarFindsNothing(t *testing.T) {
 	if err := os.Symlink(folder, link); err != nil {
 		t.Fatal(err)
 	}
+	shown := filepath.Join(folder, "demo")
+	if err := os.Mkdir(shown, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(*host.Options){
 		"folder":              func(o *host.Options) { o.Hide = []string{folder} },
 		"a link to it":        func(o *host.Options) { o.Hide = []string{link} },
 		"with sockets inside": func(o *host.Options) { o.Hide, o.SocketDir = []string{folder}, filepath.Join(folder, "run") },
 		"sockets by the link": func(o *host.Options) { o.Hide, o.SocketDir = []string{folder}, filepath.Join(link, "run") },
 		"folders in it, too":  func(o *host.Options) { o.Hide = []string{folder, filepath.Dir(folder), folder} },
+		"a part is shown":     func(o *host.Options) { o.Hide, o.Show = []string{folder}, []string{shown} },
 		"the file alone":      func(o *host.Options) { o.Hide = []string{file} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,7 +135,8 @@ func TestACSVFolder(t *testing.T) {
 	needIsolation(t)
 	folder, _ := treasury(t)
 	elsewhere := t.TempDir()
-	for _, dir := range []string{folder, elsewhere} {
+	demo := filepath.Join(folder, "demo")
+	for _, dir := range []string{folder, elsewhere, demo} {
 		if err := os.MkdirAll(dir+"/tables", 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +144,7 @@ func TestACSVFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := newHost(t, func(o *host.Options) { o.Hide = []string{folder} })
+	h := newHost(t, func(o *host.Options) { o.Hide, o.Show = []string{folder}, []string{demo, elsewhere, folder + "/not"} })
 	check := func(dir string) error {
 		c, _ := json.Marshal(map[string]any{"folder": dir, "files": []map[string]any{
 			{"stream": "people", "file": "people.csv", "key": []string{"id"}, "columns": map[string]string{"id": "int", "name": "string"}}}})
@@ -148,6 +154,9 @@ func TestACSVFolder(t *testing.T) {
 	}
 	if err := check(elsewhere + "/tables"); err != nil {
 		t.Errorf("elsewhere: %v", err)
+	}
+	if err := check(demo + "/tables"); err != nil {
+		t.Errorf("shown again: %v", err)
 	}
 	var known *sdk.Error
 	err := check(folder + "/tables")
