@@ -124,6 +124,15 @@ func (r *Road) Statement(ctx context.Context, caller access.Caller, id uuid.UUID
 	return out, nil
 }
 
+// ConsistentThrough is the time of X-Experience-API-Consistent-Through for an answer that shows nothing. It tells of no statement, so nobody is told of it.
+func (r *Road) ConsistentThrough(ctx context.Context, caller access.Caller) (through time.Time, err error) {
+	err = r.db.ReadTenant(ctx, caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		through, err = records.ConsistentThrough(ctx, tx)
+		return err
+	})
+	return through, err
+}
+
 // Statement is one statement as the reader may see it.
 type Statement struct {
 	JSON              []byte

@@ -21,14 +21,32 @@ var filters = []string{
 
 // getStatements answers with one statement or with a page of them (Communication 2.1.3).
 func (f *face) getStatements(w http.ResponseWriter, r request) error {
-	query := r.query
-	switch {
-	case query.Has("more"):
-		return f.getMore(w, r)
-	case query.Has("statementId") || query.Has("voidedStatementId"):
-		return f.getStatement(w, r)
+	err := f.find(w, r)
+	if err == nil || w.Header().Get(consistentThrough) != "" {
+		return err
 	}
-	if err := parameters(query, filters...); err != nil {
+	through, failed := f.reader.ConsistentThrough(r.Context(), r.caller)
+	if failed != nil {
+		return failed
+	}
+	w.Header().Set(consistentThrough, xapi.FormatTime(through)) // whatever the answer is (Communication 2.1.3)
+	return err
+}
+
+const consistentThrough = "X-Experience-API-Consistent-Through"
+
+// find answers, or gives the error that stands in the answer's place.
+func (f *face) find(w http.ResponseWriter, r request) error {
+	query, err := r.parameters()
+	switch {
+	case err != nil:
+		return err
+	case query.Has("more"):
+		return f.getMore(w, r, query)
+	case query.Has("statementId") || query.Has("voidedStatementId"):
+		return f.getStatement(w, r, query)
+	}
+	if err := onlyKnown(query, filters...); err != nil {
 		return err
 	}
 	q, err := readQuery(query, r.version)
@@ -47,15 +65,15 @@ func (f *face) getStatements(w http.ResponseWriter, r request) error {
 }
 
 // getMore answers with the next page, in the form in which the one before was asked for.
-func (f *face) getMore(w http.ResponseWriter, r request) error {
-	if err := parameters(r.query, "more", "format"); err != nil {
+func (f *face) getMore(w http.ResponseWriter, r request, query url.Values) error {
+	if err := onlyKnown(query, "more", "format", "attachments"); err != nil {
 		return err
 	}
-	form, err := readForm(r.query, r.Header)
+	form, err := readForm(query, r.Header)
 	if err != nil {
 		return err
 	}
-	page, err := f.reader.More(r.Context(), r.caller, r.query.Get("more"))
+	page, err := f.reader.More(r.Context(), r.caller, query.Get("more"))
 	if err != nil {
 		return err
 	}
@@ -63,15 +81,12 @@ func (f *face) getMore(w http.ResponseWriter, r request) error {
 }
 
 // getStatement answers with one statement. No filter may stand beside its id.
-func (f *face) getStatement(w http.ResponseWriter, r request) error {
-	query, name := r.query, "statementId"
+func (f *face) getStatement(w http.ResponseWriter, r request, query url.Values) error {
+	name := "statementId"
 	if query.Has("voidedStatementId") {
 		name = "voidedStatementId"
 	}
-	if err := parameters(query, name, "format", "attachments"); err != nil {
-		return err
-	}
-	if err := noAttachments(query); err != nil {
+	if err := onlyKnown(query, name, "format", "attachments"); err != nil {
 		return err
 	}
 	form, err := readForm(query, r.Header)
@@ -83,7 +98,7 @@ func (f *face) getStatement(w http.ResponseWriter, r request) error {
 		return bad("%s must be a UUID", name)
 	}
 	st, err := f.reader.Statement(r.Context(), r.caller, id, name == "voidedStatementId")
-	w.Header().Set("X-Experience-API-Consistent-Through", xapi.FormatTime(st.ConsistentThrough))
+	w.Header().Set(consistentThrough, xapi.FormatTime(st.ConsistentThrough))
 	if err != nil {
 		return err
 	}
@@ -91,15 +106,12 @@ func (f *face) getStatement(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.Header().Set("Last-Modified", st.Stored.UTC().Format(http.TimeFormat))
-	_, _ = w.Write(text)
-	return nil
+	return form.write(w, text)
 }
 
-// parameters refuses those that the request may not have, and those given twice.
-func parameters(query url.Values, allowed ...string) error {
+// onlyKnown refuses those that the request may not have, and those given twice.
+func onlyKnown(query url.Values, allowed ...string) error {
 	for name, values := range query {
 		if !slices.Contains(allowed, name) {
 			return bad("a parameter of this request is unknown or may not stand beside the others; allowed: %s", strings.Join(allowed, ", "))
@@ -112,9 +124,6 @@ func parameters(query url.Values, allowed ...string) error {
 }
 
 func readQuery(query url.Values, version xapi.Version) (q disclose.Query, err error) {
-	if err := noAttachments(query); err != nil {
-		return q, err
-	}
 	if query.Has("agent") {
 		agent, err := xapi.ParseAgent([]byte(query.Get("agent")), version)
 		if err != nil {
@@ -168,17 +177,9 @@ func boolean(query url.Values, name string) (bool, error) {
 	return false, bad("%s must be true or false", name)
 }
 
-// noAttachments refuses what this face does not give yet, rather than give something else.
-func noAttachments(query url.Values) error {
-	if with, err := boolean(query, "attachments"); err != nil || with {
-		return bad("attachments must be false: this hub keeps no attachments")
-	}
-	return nil
-}
-
 // writePage writes a StatementResult (Data 2.5).
 func writePage(w http.ResponseWriter, page disclose.Page, form form) error {
-	w.Header().Set("X-Experience-API-Consistent-Through", xapi.FormatTime(page.ConsistentThrough))
+	w.Header().Set(consistentThrough, xapi.FormatTime(page.ConsistentThrough))
 	var body bytes.Buffer
 	body.WriteString(`{"statements":[`)
 	for i, st := range page.Statements {
@@ -194,13 +195,8 @@ func writePage(w http.ResponseWriter, page disclose.Page, form form) error {
 	body.WriteString(`],"more":"`)
 	if page.More != "" {
 		body.WriteString(Path + "statements?more=" + page.More)
-		if form.name != "exact" {
-			body.WriteString("&format=" + form.name)
-		}
+		body.WriteString(form.query())
 	}
 	body.WriteString("\"}\n")
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
-	_, _ = w.Write(body.Bytes())
-	return nil
+	return form.write(w, body.Bytes())
 }

@@ -1,7 +1,8 @@
 // Package lrs is the xAPI face of the hub: /xapi/. It reads requests and writes responses; what is stored goes by ingest, what is shown comes from
 // disclose, and each request is authenticated and decided first.
 //
-// Start with Handler. One file an action: post.go, put.go, get.go; respond.go has what all answers share.
+// Start with Handler. One file an action: post.go, put.go, get.go; respond.go has what all answers share, format.go the forms of a statement, alternate.go the
+// request syntax of clients that can only POST forms.
 package lrs
 
 import (
@@ -39,6 +40,7 @@ type Reader interface {
 	Page(ctx context.Context, caller access.Caller, q disclose.Query) (disclose.Page, error)
 	More(ctx context.Context, caller access.Caller, more string) (disclose.Page, error)
 	Statement(ctx context.Context, caller access.Caller, id uuid.UUID, voided bool) (disclose.Statement, error)
+	ConsistentThrough(ctx context.Context, caller access.Caller) (time.Time, error)
 }
 
 // Authenticator says who is calling: auth's.
@@ -72,7 +74,14 @@ func (f *face) handler() http.Handler {
 	mux.HandleFunc("PUT /xapi/statements", f.with(f.putStatement))
 	mux.HandleFunc("GET /xapi/statements", f.with(f.getStatements)) // HEAD too
 	mux.HandleFunc("GET /xapi/about", about)
-	return mux
+	mux.HandleFunc("/xapi/{anything...}", f.with(func(http.ResponseWriter, request) error {
+		return problem{http.StatusNotFound, "this hub has no such resource"}
+	}))
+	mux.HandleFunc("/xapi/statements", f.with(func(w http.ResponseWriter, _ request) error {
+		w.Header().Set("Allow", "GET, HEAD, POST, PUT")
+		return problem{http.StatusMethodNotAllowed, "statements are read with GET or HEAD and stored with POST or PUT"}
+	}))
+	return f.alternate(mux)
 }
 
 // request is an authenticated request of a known version.
@@ -80,7 +89,6 @@ type request struct {
 	*http.Request
 	caller  access.Caller
 	version xapi.Version
-	query   url.Values
 }
 
 // action answers a request or gives the error that respond words.
@@ -105,7 +113,7 @@ func (f *face) with(do action) http.HandlerFunc {
 		w.Header().Set("X-Experience-API-Version", version.String())
 		caller, err := f.auth.Request(r)
 		if err == nil {
-			err = f.act(do, w, request{Request: r, caller: caller, version: version})
+			err = do(w, request{Request: r, caller: caller, version: version})
 		}
 		if err != nil {
 			respond(w, err)
@@ -113,13 +121,13 @@ func (f *face) with(do action) http.HandlerFunc {
 	}
 }
 
-// act reads the query strictly: a filter that is not understood must not be left out.
-func (f *face) act(do action, w http.ResponseWriter, r request) error {
-	var err error
-	if r.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
-		return bad("the query string is malformed")
+// parameters reads the query strictly: a filter that is not understood must not be left out.
+func (r request) parameters() (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, bad("the query string is malformed")
 	}
-	return do(w, r)
+	return query, nil
 }
 
 // allowed asks the gate, and has a refusal of a write told before it is answered.

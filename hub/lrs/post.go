@@ -16,7 +16,11 @@ import (
 
 // postStatements stores one statement or a batch (Communication 2.1.2): all of it, or nothing.
 func (f *face) postStatements(w http.ResponseWriter, r request) error {
-	if err := parameters(r.query); err != nil {
+	query, err := r.parameters()
+	if err == nil {
+		err = onlyKnown(query)
+	}
+	if err != nil {
 		return err
 	}
 	if err := f.allowed(r, access.Write, access.Statements); err != nil {
@@ -65,16 +69,21 @@ func (f *face) readBody(w http.ResponseWriter, r request) ([]byte, error) {
 	var body bytes.Buffer
 	body.Grow(int(min(max(r.ContentLength, 0), 1<<20)) + bytes.MinRead) // a length is a claim, not memory
 	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-		var tooBig *http.MaxBytesError
-		switch {
-		case errors.As(err, &tooBig):
-			return nil, err
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			w.Header().Set("Connection", "close") // the rest of it is not waited for
-			return nil, problem{http.StatusRequestTimeout, "the request took too long to arrive: send smaller batches"}
-		}
-		return nil, bad("the request ended before all of it had arrived")
+		return nil, arrival(w, err)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // set by with
 	return body.Bytes(), nil
+}
+
+// arrival words what kept a body from arriving.
+func arrival(w http.ResponseWriter, err error) error {
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close") // the rest of it is not waited for
+		return problem{http.StatusRequestTimeout, "the request took too long to arrive: send smaller batches"}
+	}
+	return bad("the request ended before all of it had arrived")
 }

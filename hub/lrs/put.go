@@ -9,13 +9,17 @@ import (
 
 // putStatement stores one statement under the id in the query (Communication 2.1.1).
 func (f *face) putStatement(w http.ResponseWriter, r request) error {
-	if err := parameters(r.query, "statementId"); err != nil {
+	query, err := r.parameters()
+	if err == nil {
+		err = onlyKnown(query, "statementId")
+	}
+	if err != nil {
 		return err
 	}
 	if err := f.allowed(r, access.Write, access.Statements); err != nil {
 		return err
 	}
-	id, ok := xapi.ParseUUID(r.query.Get("statementId"))
+	id, ok := xapi.ParseUUID(query.Get("statementId"))
 	if !ok {
 		return bad("statementId must be a UUID")
 	}

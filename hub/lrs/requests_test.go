@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -149,4 +150,55 @@ func TestSlowAndBrokenBodies(t *testing.T) {
 	equal(t, "a body that ends", c.do("POST", statements, said("ann", "tried", "a", "")).status, 200)
 	time.Sleep(300 * time.Millisecond) // a connection that is kept has its time anew
 	equal(t, "the next on the same connection", c.do("POST", statements, said("ann", "tried", "a", "")).status, 200)
+}
+
+func TestAlternateSyntax(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(databasetest.Default, "1.0.3", "all")
+	id := "5b1fa8a5-04fa-4b46-9b8d-2c53a4ee4f21"
+	form := func(query string, values url.Values, headers ...string) answer {
+		t.Helper()
+		return c.do("POST", statements+query, values.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
+	}
+	content := said("ann", "tried", "a", "")
+	credential := "Basic " + base64.StdEncoding.EncodeToString([]byte(c.key+":"+c.secret))
+	a := form("?method=PUT", url.Values{"statementId": {id}, "content": {content}, "Authorization": {credential}, "X-Experience-API-Version": {"1.0.3"}}, "Authorization", "", "X-Experience-API-Version", "")
+	equal(t, "PUT with all headers in the form", fmt.Sprint(a.status, a.body), "204")
+	a = form("?method=GET", url.Values{"statementId": {id}})
+	if a.status != 200 || !strings.Contains(a.body, id) {
+		t.Errorf("GET: %d %s", a.status, a.body)
+	}
+	equal(t, "POST", form("?method=POST", url.Values{"content": {"[" + content + "]"}}).status, 200)
+	for name, a := range map[string]answer{
+		"more in the query":     form("?method=PUT&statementId="+id, url.Values{"content": {content}}),
+		"no content":            form("?method=PUT", url.Values{"statementId": {id}}),
+		"content twice":         form("?method=PUT", url.Values{"statementId": {id}, "content": {content, content}}),
+		"content of a GET":      form("?method=GET", url.Values{"content": {content}}),
+		"an unknown method":     form("?method=PATCH", url.Values{"content": {content}}),
+		"an unknown version":    form("?method=GET", url.Values{"X-Experience-API-Version": {"0.8"}}),
+		"2.0":                   form("?method=GET", url.Values{}, "X-Experience-API-Version", "2.0.0"),
+		"an unknown parameter":  form("?method=GET", url.Values{"unknown": {"1"}}),
+		"two credentials":       form("?method=GET", url.Values{"Authorization": {credential, credential}}),
+		"not a form":            c.do("POST", statements+"?method=GET", content),
+		"not issued as a POST":  c.do("PUT", statements+"?method=POST", content),
+		"a malformed form":      c.do("POST", statements+"?method=GET", "a=%zz", "Content-Type", "application/x-www-form-urlencoded"),
+		"a content of no JSON":  form("?method=PUT", url.Values{"statementId": {id}, "content": {"a=b"}}),
+		"a content of its kind": form("?method=PUT", url.Values{"statementId": {id}, "content": {content}, "Content-Type": {"text/plain"}}),
+	} {
+		equal(t, name, a.status, 400)
+	}
+	wrong := form("?method=GET", url.Values{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("x:y"))}})
+	equal(t, "the form's credential counts", wrong.status, 401)
+	equal(t, "a form beyond its limit", form("?method=PUT", url.Values{"content": {strings.Repeat("x", 5<<20)}}).status, 413)
+}
+
+func TestOtherResources(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(databasetest.Default, "1.0.3", "all")
+	for _, path := range []string{"/xapi/", "/xapi/activities", "/xapi/nothing/here"} {
+		equal(t, path, c.do("GET", path, "").status, 404)
+		equal(t, path+" without a version", c.do("GET", path, "", "X-Experience-API-Version", "").status, 400)
+		equal(t, path+" without a credential", c.do("GET", path, "", "Authorization", "").status, 401)
+	}
+	equal(t, "DELETE", c.do("DELETE", statements, "").header.Get("Allow"), "GET, HEAD, POST, PUT")
 }

@@ -1,7 +1,11 @@
 package lrs
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"slices"
 	"strings"
@@ -118,12 +122,12 @@ func TestGet(t *testing.T) {
 	equal(t, "HEAD of one", c.do("HEAD", statements+"?statementId="+ids[0], "").status, 200)
 	for _, query := range []string{
 		"unknown=1", "Agent=" + ann, "agent=ann", "agent=" + ann + "&agent=" + ann, "agent=" + escape(`{"objectType":"Group","member":[]}`), "verb=met", "activity=a", "registration=1",
-		"since=yesterday", "until=1", "limit=-1", "limit=many", "limit=99999999999999999999", "ascending=1", "ascending=", "related_agents=yes", "format=short", "attachments=true", "attachments=no",
+		"since=yesterday", "until=1", "limit=-1", "limit=many", "limit=99999999999999999999", "ascending=1", "ascending=", "related_agents=yes", "format=short", "attachments=", "attachments=no",
 		"statementId=1", "statementId=" + ids[0] + "&voidedStatementId=" + ids[0], "statementId=" + ids[0] + "&limit=1", "voidedStatementId=" + ids[0] + "&agent=" + ann,
 		"agent=%zz", "agent=" + ann + ";limit=1", "more=abc", "more=", "more=abc&limit=1",
 	} {
 		a := c.do("GET", statements+"?"+query, "")
-		if a.status != 400 || !strings.HasPrefix(a.body, `{"error":"`) || strings.Contains(a.body, "ann@") || strings.Contains(a.body, "yesterday") {
+		if a.status != 400 || !strings.HasPrefix(a.body, `{"error":"`) || strings.Contains(a.body, "ann@") || strings.Contains(a.body, "yesterday") || a.header.Get("X-Experience-API-Consistent-Through") == "" {
 			t.Errorf("%s: %d %s", query, a.status, a.body)
 		}
 	}
@@ -212,7 +216,7 @@ func TestFormats(t *testing.T) {
 	}{
 		"ids": {read("format=ids"), []string{
 			`"actor":{"member":[{"mbox":"mailto:ann@example.org"}],"objectType":"Group"}`, `"verb":{"id":"http://adlnet.gov/expapi/verbs/met"}`, `"object":{"id":"https://school.example/a"}`,
-			`"instructor":{"account":{"homePage":"https://h.example","name":"t"}}`, `"parent":[{"id":"https://school.example/p","objectType":"Activity"}]`, `"agent":{"openid":"https://o.example/"}`,
+			`"instructor":{"account":{"homePage":"https://h.example","name":"t"}}`, `"parent":[{"id":"https://school.example/p"}]`, `"agent":{"openid":"https://o.example/"}`,
 			`{"raw":1.50}`, `{"<&>":9007199254740993}`,
 		}, []string{"definition", "display", "Ann"}},
 		"canonical, German": {read("format=canonical", "Accept-Language", "de-AT, en;q=0.5"), []string{`"display":{"de":"traf"}`, `"name":{"en":"A"}`, `"description":{"de":"C"}`, `"name":"Ann"`}, []string{"Un", "en-US"}},
@@ -228,6 +232,34 @@ func TestFormats(t *testing.T) {
 			if strings.Contains(c.got, part) {
 				t.Errorf("%s: %s in %s", name, part, c.got)
 			}
+		}
+	}
+}
+
+func TestAttachmentsAsked(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(databasetest.Default, "1.0.3", "all")
+	id := c.post(said("ann", "tried", "a", ""), said("ann", "tried", "a", ""))[0]
+	for _, query := range []string{"attachments=true&statementId=" + id, "attachments=true&limit=1"} {
+		a := c.do("GET", statements+"?"+query, "")
+		kind, parameters, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+		if a.status != 200 || kind != "multipart/mixed" || err != nil {
+			t.Fatalf("%s: %d %s", query, a.status, a.header.Get("Content-Type"))
+		}
+		parts := multipart.NewReader(strings.NewReader(a.body), parameters["boundary"])
+		part, err := parts.NextPart()
+		if err != nil || part.Header.Get("Content-Type") != "application/json" {
+			t.Fatalf("%s: first part: %v", query, err)
+		}
+		var value map[string]any
+		if err := json.NewDecoder(part).Decode(&value); err != nil {
+			t.Error(err)
+		}
+		if more, _ := value["more"].(string); value["statements"] != nil && !strings.HasSuffix(more, "&attachments=true") {
+			t.Errorf("more is %s", more)
+		}
+		if _, err := parts.NextPart(); err != io.EOF {
+			t.Errorf("%s: another part: %v", query, err)
 		}
 	}
 }
