@@ -168,8 +168,14 @@ func (d *drafts) progress(ctx context.Context, tx *database.Tx, page contract.Pa
 			return err
 		}
 	}
-	return connection.AddProgress(ctx, tx, d.run.ID, connection.Progress{
+	err := connection.AddProgress(ctx, tx, d.run.ID, connection.Progress{
 		Stream: d.run.Stream.Name, Done: page.Done, Total: page.Total, Records: c.Records, Unchanged: c.Unchanged, Changed: c.Changed,
 		Statements: c.Statements + c.Voided, Voided: c.Voided, Skipped: c.Skipped, Dead: c.Dead,
 	})
+	if err != nil || !page.SnapshotComplete || d.run.Generation == 0 {
+		return err
+	}
+	// In the same transaction as the cursor of its end: a run that took this snapshot for broken off would go on in its generation, and take what the
+	// source changed since for duplicates.
+	return connection.CompleteStream(ctx, tx, d.run.Connection, d.run.ID, d.run.Stream.Name, d.road.now())
 }
