@@ -30,7 +30,9 @@ type settings struct {
 }
 
 type connectorSettings struct {
-	AllowNoNamespace bool // run connectors without a network namespace of their own
+	AllowNoNamespace bool     // run connectors without a network namespace of their own
+	Hide             []string // folders and files that connectors must not see, besides keys and audit log
+	Show             []string // folders in hidden ones that they may read
 }
 
 // variable is an environment variable that settings are read from.
@@ -69,6 +71,7 @@ func fromEnvironment(needed ...string) (settings, error) {
 	}
 	s.Connectors.AllowNoNamespace = os.Getenv("LRSHUB_CONNECTORS_WITHOUT_NAMESPACE") == "allow"
 	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
+	s.Connectors.Hide = keyPlaces(os.Getenv("LRSHUB_MASTER_KEY_FILE"))
 	s.master = masterFromEnvironment
 	if len(missing) > 0 {
 		return s, usage("set these environment variables:\n  %s", strings.Join(missing, "\n  "))
@@ -96,6 +99,21 @@ func masterFromEnvironment() (tink.AEAD, error) {
 	return vault.MasterKey(key)
 }
 
+// keyPlaces is what hides a key file from connectors: the file that is read, and its folder, unless that is one of the system's
+// own at the top, which programs need.
+func keyPlaces(file string) []string {
+	if file == "" {
+		return nil
+	}
+	places := []string{file}
+	if folder, err := filepath.Abs(filepath.Dir(file)); err == nil {
+		if parent := filepath.Dir(folder); parent != filepath.Dir(parent) {
+			places = append(places, folder)
+		}
+	}
+	return places
+}
+
 // environmentHelp lists the environment variables for people.
 func environmentHelp() string {
 	var b strings.Builder
@@ -106,7 +124,7 @@ func environmentHelp() string {
 		}
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "  %-28s %s\n", "LRSHUB_MASTER_KEY", "base64 of the 32 bytes that wrap every key; or LRSHUB_MASTER_KEY_FILE")
+	fmt.Fprintf(&b, "  %-28s %s\n", "LRSHUB_MASTER_KEY", "base64 of the 32 bytes that wrap every key; or LRSHUB_MASTER_KEY_FILE, in a folder of its own: connectors do not see it")
 	fmt.Fprintf(&b, "  %-28s %s", "LRSHUB_CONNECTORS_WITHOUT_NAMESPACE", "allow: run connectors where the kernel gives them no network namespace")
 	return b.String()
 }

@@ -223,7 +223,7 @@ func (f *folder) prepare(ctx context.Context, o upOptions, pg *postgres.Server, 
 	s.Namespace = temporal.Namespace
 	s.KeysDir, s.AuditDir, s.RunDir = f.file("keys"), f.file("audit"), f.file("run")
 	s.Listen = address
-	s.Connectors.AllowNoNamespace = o.noNamespace
+	s.Connectors = connectorSettings{AllowNoNamespace: o.noNamespace, Hide: []string{f.path}, Show: []string{f.file("demo")}}
 	s.master = func() (tink.AEAD, error) { return vault.MasterKeyFile(f.file("master.key")) }
 	if s.PublicURL, err = f.once("public-url", func() (string, error) {
 		if o.publicURL != "" {
