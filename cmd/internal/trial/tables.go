@@ -24,7 +24,7 @@ type Student struct {
 	ID          string
 	Unregisters bool
 	Credits     int
-	Region      string // and other columns that no mapping names
+	Unmapped    string // what stands in each column that no mapping names
 }
 
 // Mark is what a student achieved in an assessment.
@@ -43,7 +43,7 @@ func NewTables(folder string, students int) *Tables {
 	t := &Tables{Folder: folder}
 	for i := range students {
 		id := strconv.Itoa(100_000 + i)
-		t.Students = append(t.Students, Student{ID: id, Unregisters: i%3 == 0, Credits: 30 * (1 + i%8), Region: "Region " + strconv.Itoa(i%12)})
+		t.Students = append(t.Students, Student{ID: id, Unregisters: i%3 == 0, Credits: 30 * (1 + i%8), Unmapped: "group " + strconv.Itoa(i%12)})
 		for a := range assessments {
 			r := Mark{Assessment: 1700 + a, Student: id, Score: (i*7 + a*13) % 101, Submitted: (i + 30*a) % 200}
 			if (i+a)%10 == 9 {
@@ -65,7 +65,7 @@ func (t *Tables) Write() error {
 			left = strconv.Itoa(10 + i%100)
 		}
 		registration = append(registration, []string{"AAA", "2013J", s.ID, strconv.Itoa(-i % 200), left})
-		student = append(student, []string{"AAA", "2013J", s.ID, "M", s.Region, "HE Qualification", "90-100%", "55<=", "0", strconv.Itoa(s.Credits), "N", "Pass"})
+		student = append(student, []string{"AAA", "2013J", s.ID, s.Unmapped, s.Unmapped, s.Unmapped, s.Unmapped, s.Unmapped, s.Unmapped, strconv.Itoa(s.Credits), s.Unmapped, s.Unmapped})
 	}
 	result := [][]string{{"id_assessment", "id_student", "date_submitted", "is_banked", "score"}}
 	for _, r := range t.Results {
