@@ -38,7 +38,8 @@ const (
 // content decides: what was read has to be there still, byte for byte.
 //
 // If the cursor is of no use although the snapshot that it belongs to was not completed, it has expired: the hub has to
-// begin a new snapshot, or what it saw of the old file would count as seen in the new.
+// begin a new snapshot, or what it saw of the old file would count as seen in the new: rows that are gone would stay, and rows that changed would be
+// duplicates of themselves.
 func decide(text []byte, shape string, s *source, deletes contract.Deletes, alive func(int64) error) (plan, cursor, error) {
 	if len(text) == 0 {
 		return planFull, cursor{}, nil
@@ -51,7 +52,7 @@ func decide(text []byte, shape string, s *source, deletes contract.Deletes, aliv
 			return todo, c, err
 		}
 	}
-	if deletes == contract.DeletesAbsence && !(known && c.Done && c.Bad == 0) {
+	if !(known && c.Done && (c.Bad == 0 || deletes != contract.DeletesAbsence)) {
 		return 0, c, sdk.Errorf(sdk.ClassCursorExpired, "csv: file %s, or what is read of it, changed after part of it was read: it has to be read again from its first row", s.name)
 	}
 	return planFull, c, nil
