@@ -83,8 +83,14 @@ func (d *drafts) failMapping(f *draft, err error) {
 
 // collect takes the page's records, one for each key.
 func (d *drafts) collect(page contract.Page) {
-	for _, rec := range page.Records {
-		f := &draft{record: rec, key: d.tenant.RecordKey(d.run.Connection, d.run.Stream.Name, rec.Key), digest: d.tenant.Digest("record", rec.JSON)}
+	list := make([]draft, len(page.Records))
+	_ = each(len(list), func(i int) error {
+		rec := page.Records[i]
+		list[i] = draft{record: rec, key: d.tenant.RecordKey(d.run.Connection, d.run.Stream.Name, rec.Key), digest: d.tenant.Digest("record", rec.JSON)}
+		return nil
+	})
+	for i := range list {
+		f := &list[i]
 		first, twice := d.byKey[string(f.key)]
 		switch {
 		case !twice:
@@ -171,125 +177,6 @@ func (d *drafts) gone(ctx context.Context, tx *database.Tx, limit int) error {
 		d.list = append(d.list, &draft{record: contract.Record{Deleted: true}, key: known.Key, known: known, exists: true})
 	}
 	return nil
-}
-
-// evaluate maps the records. Lookups go level by level: all that the page needs at a level is read at once.
-func (d *drafts) evaluate(ctx context.Context, tx *database.Tx) error {
-	evaluations := make([]*mapping.Evaluation, len(d.list))
-	open := make([]int, 0, len(d.list))
-	for i, f := range d.list {
-		if f.record.Deleted {
-			continue
-		}
-		e, err := d.run.Mapping.Begin(d.run.Stream.Name, f.record.JSON)
-		if err != nil {
-			d.failMapping(f, err)
-			continue
-		}
-		evaluations[i] = e
-		open = append(open, i)
-	}
-	for len(open) > 0 {
-		var err error
-		if open, err = d.lookUp(ctx, tx, evaluations, open); err != nil {
-			return err
-		}
-	}
-	for i, f := range d.list {
-		if evaluations[i] != nil && f.verdict != dead {
-			d.finish(f, evaluations[i])
-		}
-	}
-	return nil
-}
-
-// lookUp supplies one level of lookups and gives the evaluations that may need another.
-func (d *drafts) lookUp(ctx context.Context, tx *database.Tx, evaluations []*mapping.Evaluation, open []int) ([]int, error) {
-	type need struct {
-		evaluation int
-		request    mapping.LookupRequest
-		key        string
-	}
-	var needs []need
-	wanted := map[string]map[string]bool{} // stream, blind key
-	var again []int
-	for _, i := range open {
-		if d.list[i].verdict == dead {
-			continue
-		}
-		requests, err := evaluations[i].Needs()
-		if err != nil {
-			d.failMapping(d.list[i], err)
-			continue
-		}
-		if len(requests) == 0 {
-			continue
-		}
-		again = append(again, i)
-		for _, q := range requests {
-			key := string(d.tenant.RecordKey(d.run.Connection, q.Stream, q.Key))
-			needs = append(needs, need{i, q, key})
-			if wanted[q.Stream] == nil {
-				wanted[q.Stream] = map[string]bool{}
-			}
-			wanted[q.Stream][key] = true
-		}
-	}
-	found := map[string]map[string][]byte{}
-	for stream, set := range wanted {
-		keys := make([][]byte, 0, len(set))
-		for k := range set {
-			keys = append(keys, []byte(k))
-		}
-		var err error
-		if found[stream], err = connection.Lookup(ctx, tx, d.road.vault, d.run.Connection, d.number[stream], keys); err != nil {
-			return nil, err
-		}
-	}
-	for _, n := range needs {
-		var err error
-		if rec, ok := found[n.request.Stream][n.key]; ok {
-			err = evaluations[n.evaluation].Supply(n.request.Name, rec)
-		} else {
-			err = evaluations[n.evaluation].Supply(n.request.Name)
-		}
-		if err != nil {
-			d.failMapping(d.list[n.evaluation], err)
-		}
-	}
-	return again, nil
-}
-
-// finish takes the statements and the subject of an evaluated record.
-func (d *drafts) finish(f *draft, e *mapping.Evaluation) {
-	agent, err := e.Subject()
-	if err != nil {
-		d.failMapping(f, err)
-		return
-	}
-	if agent != nil {
-		a, err := xapi.ParseAgent(agent, xapi.V1)
-		if err != nil {
-			d.fail(f, "mapping", fmt.Sprintf("the subject that the mapping gives for stream %s is not an agent with an identifier", d.run.Stream.Name))
-			return
-		}
-		f.subject = a.Identifier
-	} else if f.record.Subject != "" {
-		f.subject = d.ownAccount(f.record.Subject)
-	}
-	outputs, err := e.Statements()
-	if err != nil {
-		d.failMapping(f, err)
-		return
-	}
-	for _, o := range outputs {
-		f.mapped = append(f.mapped, mapped{output: o, digest: [16]byte(d.tenant.Digest("output", o.JSON))})
-	}
-}
-
-// ownAccount is the identifier of somebody that a mapping gives no agent for: an account of the connection.
-func (d *drafts) ownAccount(name string) xapi.Identifier {
-	return xapi.Identifier{Kind: xapi.Account, HomePage: d.road.homePage + "/connections/" + d.run.Connection.String(), Name: name}
 }
 
 // decide compares what the record gives with what is live of it: equal statements stay, the others are voided, new ones are stored.

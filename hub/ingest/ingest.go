@@ -72,9 +72,10 @@ type written struct {
 // batch is statements that are sealed and not stored yet.
 type batch struct {
 	sealer
-	list  []Incoming
-	rows  []records.Statement
-	moved vault.Subjects // since they were sealed; filled by store
+	list    []Incoming
+	rows    []records.Statement
+	defined [][]records.Activity // by statement: those that may stand in clear
+	moved   vault.Subjects       // since they were sealed; filled by store
 }
 
 // seal makes the rows of statements with distinct ids, and finds the subjects of also at the same time. It only reads: the transaction
@@ -84,20 +85,15 @@ func (r *Road) seal(ctx context.Context, tx *database.Tx, o origin, list []Incom
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{sealer: sealer{tenant: t, origin: o, catalogue: map[uuid.UUID]records.Activity{}}, list: list, rows: make([]records.Statement, len(list))}
+	b := &batch{sealer: sealer{tenant: t, origin: o}, list: list, rows: make([]records.Statement, len(list)), defined: make([][]records.Activity, len(list))}
 	if err := b.recall(ctx, tx, r.vault, list, also); err != nil {
 		return nil, err
 	}
-	for i := range list {
-		if err := b.row(i); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
+	return b, each(len(list), b.row)
 }
 
 func (b *batch) row(i int) (err error) {
-	if b.rows[i], err = b.sealer.seal(b.list[i], b.anonymous[i]); err != nil {
+	if b.rows[i], b.defined[i], err = b.sealer.seal(b.list[i], b.anonymous[i]); err != nil {
 		return fmt.Errorf("seal statement %s: %w", b.list[i].ID, err)
 	}
 	return nil
@@ -112,7 +108,7 @@ func (b *batch) store(ctx context.Context, tx *database.Tx, position int64) (wri
 	for i := range b.rows {
 		b.rows[i].At(position + int64(i))
 	}
-	if err := records.Catalogue(ctx, tx, b.catalogue); err != nil {
+	if err := records.Catalogue(ctx, tx, b.catalogue()); err != nil {
 		return written{}, err
 	}
 	stored, err := records.Insert(ctx, tx, b.rows)
@@ -127,6 +123,20 @@ func (b *batch) store(ctx context.Context, tx *database.Tx, position int64) (wri
 		}
 	}
 	return written{stored: stored, position: position, digest: hex.EncodeToString(sum.Sum(nil))}, nil
+}
+
+// catalogue gives the activities that may stand in clear; the last definition of each holds.
+func (b *batch) catalogue() map[uuid.UUID]records.Activity {
+	all := map[uuid.UUID]records.Activity{}
+	for _, list := range b.defined {
+		for _, a := range list {
+			if a.Definition == nil {
+				a.Definition = all[a.Key].Definition
+			}
+			all[a.Key] = a
+		}
+	}
+	return all
 }
 
 // settle stores the new subjects, and seals again what was sealed for one that another transaction was the first to store.

@@ -97,9 +97,7 @@ func (r *Road) fill(ctx context.Context, d *drafts) error {
 	if err != nil {
 		return fmt.Errorf("map records of %s: %w", d.run.Stream.Name, err)
 	}
-	for _, f := range d.list {
-		d.decide(f)
-	}
+	d.each(func(_ int, f *draft) { d.decide(f) })
 	return nil
 }
 
@@ -183,9 +181,7 @@ func (r *Road) absent(ctx context.Context, run Run) (Counts, error) {
 		if err != nil || len(d.list) == 0 {
 			return sum, err
 		}
-		for _, f := range d.list {
-			d.decide(f)
-		}
+		d.each(func(_ int, f *draft) { d.decide(f) })
 		counts, err := r.commit(ctx, run, contract.Page{}, d)
 		if err != nil {
 			return sum, err

@@ -55,16 +55,14 @@ func (d *drafts) counts(page contract.Page) Counts {
 }
 
 // seal seals what is now known of the page's records.
-func (d *drafts) seal(subjects vault.Subjects) (err error) {
-	for _, f := range d.list {
-		if f.verdict == unchanged || f.verdict == dead {
-			continue
+func (d *drafts) seal(subjects vault.Subjects) error {
+	return each(len(d.list), func(i int) (err error) {
+		f := d.list[i]
+		if f.verdict != unchanged && f.verdict != dead {
+			f.source, err = d.sourceRecord(f, subjects)
 		}
-		if f.source, err = d.sourceRecord(f, subjects); err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 // save writes what is now known of the page's records, and its dead letters. b was stored.

@@ -21,7 +21,6 @@ type sealer struct {
 	subjects  vault.Subjects   // recalled's
 	anonymous []*vault.Subject // by statement: the actor's, where that is an anonymous group
 	authority uuid.UUID
-	catalogue map[uuid.UUID]records.Activity
 }
 
 // recall finds or makes the subjects of all agents of the batch in one go.
@@ -63,15 +62,15 @@ func actorIndex(s *xapi.Statement) int {
 	panic("ingest: a valid statement without an actor") // xapi.Parse refuses it
 }
 
-// seal makes the row of one statement, but for its position in the store.
-func (s *sealer) seal(in Incoming, anonymous *vault.Subject) (records.Statement, error) {
+// seal makes the row of one statement, but for its position in the store, and lists the activities that may stand in clear.
+func (s *sealer) seal(in Incoming, anonymous *vault.Subject) (row records.Statement, defined []records.Activity, err error) {
 	st := in.Statement
 	owner := actorIndex(st)
 	subject := anonymous
 	if subject == nil {
 		subject = s.subjects.Of(st.Agents[owner].Agent.Identifier)
 	}
-	row := records.Statement{
+	row = records.Statement{
 		ID: in.ID, Timestamp: st.Timestamp.Truncate(time.Microsecond), // as exact as a column
 		Actor: subject.ID, Authority: s.authority, Verb: s.origin.verbs[st.Verb],
 		ObjectKind: st.Object, Object: s.object(st), Registration: st.Registration,
@@ -90,15 +89,13 @@ func (s *sealer) seal(in Incoming, anonymous *vault.Subject) (records.Statement,
 		}
 	}
 	frame, parts := st.Split(func(i int) bool { return i == owner })
-	var err error
 	if row.Frame, err = subject.Seal(records.FrameContext(in.ID), frame); err != nil {
-		return row, err
+		return row, nil, err
 	}
 	if row.Agents, err = s.agents(in.ID, st, parts); err != nil {
-		return row, err
+		return row, nil, err
 	}
-	s.activities(&row, st)
-	return row, nil
+	return row, s.activities(&row, st), nil
 }
 
 // digest tells equal statements from others. The timestamp counts by itself: a client that sends back what it read has the
@@ -111,11 +108,9 @@ func (s *sealer) digest(st *xapi.Statement) records.Digest {
 	return records.NewDigest(s.tenant.Digest("statement", st.CanonicalUntimed()), at)
 }
 
-// object gives the column that finds the statement by its object.
+// object gives the column that finds the statement by its object, where that is no activity.
 func (s *sealer) object(st *xapi.Statement) uuid.UUID {
 	switch st.Object {
-	case xapi.ObjectActivity:
-		return s.tenant.ActivityKey(st.ObjectActivity)
 	case xapi.ObjectStatementRef:
 		return st.Ref
 	case xapi.ObjectAgent, xapi.ObjectGroup:
@@ -158,23 +153,22 @@ func direct(st *xapi.Statement, a xapi.Occurrence) bool {
 	return a.Role == xapi.RoleActor || a.Role == xapi.RoleObject
 }
 
-// activities indexes the activities in the statement's context, and puts those into the catalogue that may stand in clear.
-func (s *sealer) activities(row *records.Statement, st *xapi.Statement) {
+// activities indexes the statement's activities, and lists those that may stand in clear.
+func (s *sealer) activities(row *records.Statement, st *xapi.Statement) (defined []records.Activity) {
 	for _, a := range st.Activities {
 		key := s.tenant.ActivityKey(a.ID)
-		if a.Role != xapi.ActivityObject || a.Sub {
+		if a.Role == xapi.ActivityObject && !a.Sub {
+			row.Object = key
+		} else {
 			row.Activities = append(row.Activities, records.ActivityUse{Key: key, Role: a.Role})
 		}
-		if !s.origin.catalogue(a.ID) {
-			continue
+		if s.origin.catalogue(a.ID) {
+			entry := records.Activity{Key: key, IRI: a.ID}
+			if a.DefEnd > a.DefStart {
+				entry.Definition = st.Raw[a.DefStart:a.DefEnd]
+			}
+			defined = append(defined, entry)
 		}
-		entry, known := s.catalogue[key]
-		if !known {
-			entry = records.Activity{Key: key, IRI: a.ID}
-		}
-		if a.DefEnd > a.DefStart {
-			entry.Definition = st.Raw[a.DefStart:a.DefEnd]
-		}
-		s.catalogue[key] = entry
 	}
+	return defined
 }
