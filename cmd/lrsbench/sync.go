@@ -55,7 +55,7 @@ statements, source records, cursor and audit event page by page: all that a sync
 connection. By turns the statements that it made go into the product's table by raw COPY. The ratio is source records read to rows copied in the same
 time, starting the connector's processes included.
 
-It also tells by how much the memory of hub and connector grows during a sync.`,
+It also tells by how much the memory of hub and connector grows during a sync (in a round before those that are measured).`,
 		Example: `  lrsbench sync
   lrsbench sync --folder shared/data/oulad --rounds 3
   lrsbench sync --folder shared/data/oulad --connection connectors/csv/examples/oulad/results.yaml -o json`,
@@ -132,7 +132,7 @@ func (s *syncs) prepare(ctx context.Context, round int) ([]task, error) {
 	if spec.Purpose == "" {
 		spec.Purpose = purpose
 	}
-	r := &run{syncs: s, id: uuid.New()}
+	r := &run{syncs: s, id: uuid.New(), watched: round == 0}
 	if err := r.begin(ctx, spec); err != nil {
 		return nil, err
 	}
@@ -150,6 +150,7 @@ type run struct {
 	settings   connection.Settings
 	streams    []connection.MappedStream
 	counts     ingest.Counts
+	watched    bool // looking at memory costs time: only where time is not measured
 	watch      *watch
 }
 
@@ -191,8 +192,10 @@ func (r *run) begin(ctx context.Context, spec connection.Spec) error {
 // all reads the streams to their ends, each with a process of its own, as workflows/sync does.
 func (r *run) all(ctx context.Context) error {
 	r.used = 0
-	if r.watch = startWatch(); r.watch != nil {
-		defer r.remember()
+	if r.watched {
+		if r.watch = startWatch(); r.watch != nil {
+			defer r.remember()
+		}
 	}
 	for _, s := range r.streams {
 		if err := r.stream(ctx, s); err != nil {
