@@ -78,6 +78,9 @@ func checkMapping(spec Spec, streams []contract.Stream) ([]MappedStream, error) 
 	for _, name := range m.Streams() {
 		s := MappedStream{Name: name, Fields: m.Fields(name)}
 		for _, l := range m.Lookups(name) {
+			if l.Many { // stored records are found by their whole key only
+				return nil, spec.wrong("mapping", "stream %s looks up many records of %s (lookup %s): connections look up one record by its whole key", name, l.Stream, l.Name)
+			}
 			if !slices.Contains(s.Lookups, l.Stream) {
 				s.Lookups = append(s.Lookups, l.Stream)
 			}

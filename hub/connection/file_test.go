@@ -263,6 +263,13 @@ func TestCheckLoadsTheMapping(t *testing.T) {
 	if _, err = Check(wrong, school); err == nil || !strings.Contains(err.Error(), "line 23") || !strings.Contains(err.Error(), "makr") {
 		t.Errorf("a misspelt field in line 23 of the file: %v", err)
 	}
+	many, err := ParseFile([]byte(strings.Replace(mappedFile, "{stream: pupil, ", "{stream: pupil, many: true, ", 1)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = Check(many, school); err == nil || !strings.Contains(err.Error(), "looks up many records of pupil") {
+		t.Errorf("a lookup of many records, which no connection can do: %v", err)
+	}
 	if _, err = Check(Spec{Connector: "csv", Purpose: "p", Config: []byte(`{"folder":"/d"}`), Mapping: spec.Mapping}, school); err == nil || !strings.Contains(err.Error(), "params.home") {
 		t.Errorf("a parameter that is not set: %v", err)
 	}

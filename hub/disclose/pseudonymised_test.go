@@ -217,3 +217,15 @@ func TestOneRefusal(t *testing.T) {
 		t.Errorf("in another tenant: %v", err)
 	}
 }
+
+// An answer that shows nothing tells no more exact a time than one that shows something.
+func TestConsistentThroughOfARefusal(t *testing.T) {
+	w := newWorld(t)
+	w.post(writer, said("ann", "tried", "a", ""))
+	for c, exact := range map[*access.Caller]bool{&reader: true, &analyst: false, &writer: false} {
+		through, err := w.out.ConsistentThrough(t.Context(), *c)
+		if day := through.Equal(through.Truncate(24 * time.Hour)); err != nil || day == exact || time.Since(through) > 48*time.Hour {
+			t.Errorf("%v: %v, %v", c.Scopes, through, err)
+		}
+	}
+}
