@@ -263,7 +263,7 @@ func TestCheckLoadsTheMapping(t *testing.T) {
 	if _, err = Check(wrong, school); err == nil || !strings.Contains(err.Error(), "line 23") || !strings.Contains(err.Error(), "makr") {
 		t.Errorf("a misspelt field in line 23 of the file: %v", err)
 	}
-	many, err := ParseFile([]byte(strings.Replace(mappedFile, "{stream: pupil, ", "{stream: pupil, many: true, ", 1)), nil)
+	many, err := ParseFile([]byte(strings.NewReplacer("{stream: pupil, ", "{stream: pupil, many: true, ", "pupil.name", "pupil[0].name").Replace(mappedFile)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
