@@ -74,6 +74,31 @@ func (a *activities) end(ctx context.Context, in endInput) error {
 	}))
 }
 
+type progressInput struct {
+	codec.Tombstone
+	Target
+	Run uuid.UUID `json:"run"`
+}
+
+// progress is how far a run is.
+type progress struct {
+	codec.Tombstone
+	Records int64 `json:"records"` // received, in pages that were stored
+}
+
+func (a *activities) progress(ctx context.Context, in progressInput) (progress, error) {
+	if in.Destroyed {
+		return progress{}, errDestroyed
+	}
+	var p progress
+	err := a.DB.ReadTenant(ctx, in.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		r, err := connection.GetRun(ctx, tx, in.Run)
+		p.Records = r.Total.Records
+		return err
+	})
+	return p, a.settle(ctx, err)
+}
+
 // housekeeping deletes old dead letters and runs, tenant by tenant.
 func (a *activities) housekeeping(ctx context.Context) error {
 	tenants, err := a.DB.Tenants(ctx)

@@ -1,10 +1,12 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +36,7 @@ type hub struct {
 	road     *ingest.Road
 	client   client.Client
 	temporal string // URL of Temporal's database
+	log      *log   // the host's
 }
 
 const (
@@ -112,8 +115,28 @@ func (h *hub) openRooms() {
 		h.do(id, func(ctx context.Context, tx *database.Tx) error { return people.SeedDefault(ctx, tx, time.Now()) })
 	}
 	h.road = ingest.New(h.db, h.vault, records.NewDictionary(h.db), "https://hub.example", time.Now)
-	h.host = host.New(host.Options{Builtin: []string{"csv", "ledger"}, AllowNoNamespace: true})
+	h.log = &log{}
+	logger := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h.host = host.New(host.Options{Builtin: []string{"csv", "ledger"}, AllowNoNamespace: true, Logger: logger})
 	h.Cleanup(func() { h.host.Close() })
+}
+
+// log keeps what is logged.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func (h *hub) do(id database.TenantID, fn func(context.Context, *database.Tx) error) {

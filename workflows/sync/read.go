@@ -274,6 +274,7 @@ func (r *reader) beat(whole, ctx context.Context, cancel context.CancelCauseFunc
 	ticker := time.NewTicker(r.pulse)
 	defer ticker.Stop()
 	activity.RecordHeartbeat(whole)
+	renewed := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -288,6 +289,10 @@ func (r *reader) beat(whole, ctx context.Context, cancel context.CancelCauseFunc
 		case <-ticker.C:
 		}
 		activity.RecordHeartbeat(whole)
+		if time.Since(renewed) < renewal {
+			continue
+		}
+		renewed = time.Now()
 		err := r.transaction(ctx, func(context.Context, *database.Tx) error { return nil })
 		if errors.Is(err, connection.ErrLeaseLost) {
 			cancel(err)

@@ -2,6 +2,8 @@ package sync
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
@@ -18,7 +20,11 @@ func (a *activities) replay(ctx context.Context, in readInput) error {
 		return a.trouble(ctx, in, err)
 	}
 	r.process.Close()
-	return a.trouble(ctx, in, r.replay(ctx))
+	err = r.replay(ctx)
+	if errors.Is(err, errEnough) { // what was mapped is stored; the letters that are left are open still
+		return failure{class: ClassDied, text: "the worker was stopped", retry: true, after: time.Second}.error()
+	}
+	return a.trouble(ctx, in, err)
 }
 
 func (r *reader) replay(ctx context.Context) error {

@@ -101,7 +101,7 @@ func Register(r worker.Registry, d Deps) {
 
 func registerActivities(r worker.ActivityRegistry, d Deps) {
 	a := &activities{d.withDefaults()}
-	for name, f := range map[string]any{nameBegin: a.begin, nameEnd: a.end, nameRead: a.read, nameReplay: a.replay, nameHousekeeping: a.housekeeping} {
+	for name, f := range map[string]any{nameBegin: a.begin, nameEnd: a.end, nameRead: a.read, nameProgress: a.progress, nameReplay: a.replay, nameHousekeeping: a.housekeeping} {
 		r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}
 }
@@ -111,6 +111,7 @@ const (
 	nameBegin        = "BeginRun"
 	nameEnd          = "EndRun"
 	nameRead         = "ReadStream"
+	nameProgress     = "RunProgress"
 	nameReplay       = "ReplayStream"
 	nameHousekeeping = "Housekeeping"
 )

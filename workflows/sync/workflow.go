@@ -71,8 +71,12 @@ func Sync(ctx workflow.Context, in Input) (Result, error) {
 		}
 		in.Streams = begun.Streams
 	}
+	var seen int64
 	for len(in.Streams) > 0 {
 		more, err := read(ctx, in, run, in.Streams[0])
+		if err != nil && gotOn(ctx, in, run, err, &seen) {
+			continue
+		}
 		if err != nil {
 			return Result{}, end(ctx, in, run, err)
 		}
@@ -105,6 +109,22 @@ func read(ctx workflow.Context, in Input, run uuid.UUID, s stream) (more bool, e
 		err = errDestroyed
 	}
 	return done.More, err
+}
+
+// gotOn says, once a stream's attempts are used up, whether they brought anything: then it is worth as many again. A hub that is killed
+// every few minutes, or a connector that dies after each page, gets to the end all the same.
+func gotOn(ctx workflow.Context, in Input, run uuid.UUID, err error, seen *int64) bool {
+	var application *temporal.ApplicationError
+	if temporal.IsCanceledError(err) || errors.As(err, &application) && application.NonRetryable() {
+		return false
+	}
+	var now progress
+	err = workflow.ExecuteActivity(shortly(ctx, beginAttempts), nameProgress, progressInput{Target: in.Target, Run: run}).Get(ctx, &now)
+	if err != nil || now.Destroyed || now.Records <= *seen {
+		return false
+	}
+	*seen = now.Records
+	return true
 }
 
 // end records the outcome, whatever happened to the workflow, and gives what the workflow returns.

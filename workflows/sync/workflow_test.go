@@ -36,6 +36,7 @@ type world struct {
 	reads   []string                                            // streams, in the order of calls
 	times   []time.Time                                         // of the calls
 	ended   []endInput
+	records func() int64            // that are stored, when RunProgress asks
 	endings int                     // failures of EndRun before it works
 	data    converter.DataConverter // bound to the workflow
 }
@@ -54,6 +55,7 @@ func newWorld(t *testing.T, streams ...string) *world {
 	w.data = converter.WithDataConverterSerializationContext(data, converter.WorkflowSerializationContext{Namespace: "default-test-namespace", WorkflowID: "default-test-workflow-id"})
 	w.SetFailureConverter(failures)
 	w.SetTestTimeout(time.Minute)
+	w.records = func() int64 { return 0 }
 	w.begin = func(in beginInput) (b begun, err error) {
 		for _, s := range streams {
 			b.Streams = append(b.Streams, stream{Name: s, Mapping: 1})
@@ -75,6 +77,9 @@ func (w *world) register() {
 	}
 	w.RegisterActivityWithOptions(read, activity.RegisterOptions{Name: nameRead})
 	w.RegisterActivityWithOptions(read, activity.RegisterOptions{Name: nameReplay})
+	w.RegisterActivityWithOptions(func(context.Context, progressInput) (progress, error) {
+		return progress{Records: w.records()}, nil
+	}, activity.RegisterOptions{Name: nameProgress})
 	w.RegisterActivityWithOptions(func(_ context.Context, in endInput) error {
 		w.ended = append(w.ended, in)
 		if len(w.ended) <= w.endings {
@@ -190,6 +195,18 @@ func TestRateLimitWaits(t *testing.T) {
 	}
 	if waited := w.times[1].Sub(w.times[0]); waited != 47*time.Minute {
 		t.Errorf("waited %s, want 47m", waited)
+	}
+}
+
+// TestProgressIsWorthMoreAttempts: as long as pages are stored between deaths, the run goes on; then it has its attempts once more and ends.
+func TestProgressIsWorthMoreAttempts(t *testing.T) {
+	for lastPage, want := range map[int]int{0: 10, 5: 20, 95: 110} {
+		w := newWorld(t, "results")
+		w.records = func() int64 { return int64(min(len(w.reads), lastPage)) }
+		w.read = func(int, readInput) (readResult, error) { return readResult{}, classify(host.ErrDied).error() }
+		if err := w.run(); err == nil || outcome(err).Class != ClassDied || len(w.reads) != want {
+			t.Errorf("nothing stored after attempt %d: ends after %d, want %d: %v", lastPage, len(w.reads), want, err)
+		}
 	}
 }
 
