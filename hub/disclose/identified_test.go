@@ -1,6 +1,7 @@
 package disclose_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/database/databasetest"
 	"github.com/lrshub/lrshub/hub/disclose"
 	"github.com/lrshub/lrshub/hub/records"
 	"github.com/lrshub/lrshub/hub/xapi"
@@ -292,5 +295,39 @@ func TestErased(t *testing.T) {
 	count, err := w.out.Export(t.Context(), reader, disclose.Query{}, func([]byte) error { return nil })
 	if err != nil || count != 3 {
 		t.Errorf("export gives %d, %v", count, err)
+	}
+}
+
+// While a write is open whose place in the order may come before others', no answer claims to be complete beyond it, and none shows what came after.
+func TestConsistentThroughIsTrue(t *testing.T) {
+	w := newWorld(t)
+	before := w.post(writer, said("ann", "tried", "a", ""))[0]
+	var place time.Time
+	w.tx(one, func(ctx context.Context, tx *database.Tx) error {
+		first, err := records.Clock(ctx, tx, 1)
+		if err != nil {
+			return err
+		}
+		place = records.StoredAt(first)
+		batch, err := xapi.ParseBatch([]byte("["+said("bob", "tried", "a", "")+"]"), xapi.V2, 1)
+		if err != nil {
+			return err
+		}
+		if _, err := w.in.Statements(ctx, writer, false, batch); err != nil { // commits first, though its place is later
+			return err
+		}
+		page := w.page(reader, disclose.Query{})
+		if !page.ConsistentThrough.Before(place) {
+			t.Errorf("complete through %v, but %v is still open", page.ConsistentThrough, place)
+		}
+		if diff := cmp.Diff([]uuid.UUID{before}, w.ids(page)); diff != "" {
+			t.Errorf("shown meanwhile: %s", diff)
+		}
+		return nil
+	})
+	databasetest.Settle(t, w.db)
+	page := w.page(reader, disclose.Query{})
+	if !page.ConsistentThrough.After(place) || len(page.Statements) != 2 {
+		t.Errorf("afterwards: complete through %v, %d statements", page.ConsistentThrough, len(page.Statements))
 	}
 }

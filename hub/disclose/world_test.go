@@ -92,14 +92,6 @@ func (w *world) tx(tenant database.TenantID, fn func(context.Context, *database.
 	}
 }
 
-func (w *world) count(query string, args ...any) (n int) {
-	w.Helper()
-	if err := w.owner.QueryRowContext(w.Context(), query, args...).Scan(&n); err != nil {
-		w.Fatalf("%s: %v", query, err)
-	}
-	return n
-}
-
 // client is a credential; the same number is the same client.
 func client(tenant database.TenantID, number byte, scopes ...string) access.Caller {
 	id := uuid.MustParse("5b1fa8a5-04fa-4b46-9b8d-2c53a4ee4f00")
