@@ -2,8 +2,10 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -61,10 +63,7 @@ func (f *face) export(out huma.Context, caller access.Caller, q disclose.Query) 
 	}
 	count, err := f.Disclose.Export(out.Context(), caller, q, func(statement []byte) error {
 		begin()
-		if _, err := w.Write(statement); err != nil {
-			return err
-		}
-		return w.WriteByte('\n')
+		return writeLine(w, statement)
 	})
 	if err == nil {
 		begin()
@@ -78,4 +77,19 @@ func (f *face) export(out huma.Context, caller access.Caller, q disclose.Query) 
 	default:
 		out.SetHeader(exportTrailer, itoa(count))
 	}
+}
+
+// writeLine writes a statement as one line of NDJSON: as it was sent, less the line ends that its writer put between its parts.
+func writeLine(w *bufio.Writer, statement []byte) error {
+	if bytes.ContainsAny(statement, "\r\n") {
+		var one bytes.Buffer
+		if err := json.Compact(&one, statement); err != nil {
+			return fmt.Errorf("export: a statement is no JSON: %w", err)
+		}
+		statement = one.Bytes()
+	}
+	if _, err := w.Write(statement); err != nil {
+		return err
+	}
+	return w.WriteByte('\n')
 }
