@@ -99,6 +99,9 @@ func (f *face) syncs() {
 			if err != nil {
 				return nil, err
 			}
+			if err := c.Startable(); err != nil {
+				return nil, err
+			}
 			run, err := sync.StartReplay(ctx, f.Temporal, sync.Target{Tenant: caller.Tenant, Connection: c.ID}, caller.Client.String())
 			return &body[startedRun]{startedRun{run}}, err
 		})
