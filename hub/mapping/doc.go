@@ -26,7 +26,7 @@
 //	attempt:
 //	  lookups:                            # records of other streams, in order; each can name those before it
 //	    quiz: {on: {id: record.quiz}}     # by its whole key; stream: another name than the lookup's; missing is null
-//	    questions: {stream: question, many: true, on: {quiz: record.quiz}}   # a list of all with these fields
+//	    questions: {stream: question, many: true, on: {quiz: record.quiz}}   # a list of all with these fields; connections refuse it so far
 //	  let: {passed: "record.score >= 40"} # names for values, evaluated when first used
 //	  when: record.id > 0                 # else the record deliberately gives nothing
 //	  match: record.kind                  # a text, for `is`
