@@ -2,8 +2,10 @@ package connection
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -53,10 +55,16 @@ func unpackOutputs(b []byte) ([]Output, error) {
 	return list, nil
 }
 
-// Stream numbers a stream of a connection; the number is for ever.
+// Stream numbers a stream of a connection; the number is for ever. The connection's row lets one after the other number what is new.
 func Stream(ctx context.Context, tx *database.Tx, connection uuid.UUID, name string) (int16, error) {
+	_, err := tx.ExecContext(ctx, `
+SELECT FROM connection WHERE tenant_id = $1 AND id = $2
+AND NOT EXISTS (SELECT FROM connection_stream WHERE tenant_id = $1 AND connection_id = $2 AND name = $3) FOR UPDATE`, tx.Tenant, connection, name)
+	if err != nil {
+		return 0, fmt.Errorf("connection: number stream: %w", err)
+	}
 	var n int16
-	err := tx.GetContext(ctx, &n, `
+	err = tx.GetContext(ctx, &n, `
 WITH known AS (SELECT stream FROM connection_stream WHERE tenant_id = $1 AND connection_id = $2 AND name = $3),
 made AS (INSERT INTO connection_stream (tenant_id, connection_id, stream, name)
     SELECT $1, $2, (SELECT coalesce(max(stream), 0) + 1 FROM connection_stream WHERE tenant_id = $1 AND connection_id = $2), $3
@@ -106,7 +114,11 @@ func scanSourceRecord(rows *sql.Rows) (SourceRecord, error) {
 	return r, err
 }
 
-// SaveSourceRecords writes records with distinct keys, in one order.
+// ErrOvertaken: a record was given a later revision than the one to be written, after that was made.
+var ErrOvertaken = errors.New("connection: another worker stored a later revision of these records meanwhile")
+
+// SaveSourceRecords writes records with distinct keys, in one order. It never takes a revision back: a worker that was taken for dead may wake up with a page in
+// hand, while another one reads on in the same run. ErrOvertaken: what the transaction wrote must be rolled back.
 func SaveSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, list []SourceRecord) error {
 	if len(list) == 0 {
 		return nil
@@ -122,15 +134,19 @@ func SaveSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUI
 		}
 		revisions[i], generations[i], subjects[i] = int32(r.Revision), r.Generation, r.Subject
 	}
-	_, err := tx.ExecContext(ctx, `
+	result, err := tx.ExecContext(ctx, `
 INSERT INTO source_record (tenant_id, connection_id, stream, key, revision, generation, digest, outputs, subject_id, sealed)
 SELECT $1, $2, $3, n.* FROM unnest($4::bytea[], $5::integer[], $6::bigint[], $7::bytea[], $8::bytea[], $9::uuid[], $10::bytea[]) AS n
 ON CONFLICT (tenant_id, connection_id, stream, key) DO UPDATE SET revision = excluded.revision, generation = excluded.generation,
-    digest = excluded.digest, outputs = excluded.outputs, subject_id = excluded.subject_id, sealed = excluded.sealed`,
+    digest = excluded.digest, outputs = excluded.outputs, subject_id = excluded.subject_id, sealed = excluded.sealed
+WHERE source_record.revision <= excluded.revision`,
 		tx.Tenant, connection, stream, database.Byteas(keys), database.Int4s(revisions), database.Int8s(generations), database.Byteas(digests),
 		database.Byteas(outputs), database.NullUUIDs(subjects), database.Byteas(sealed))
 	if err != nil {
 		return fmt.Errorf("connection: save source records: %w", err)
+	}
+	if written, err := result.RowsAffected(); err != nil || written != int64(n) {
+		return cmp.Or(err, ErrOvertaken)
 	}
 	return nil
 }
