@@ -201,14 +201,18 @@ func TestReadRefusals(t *testing.T) {
 
 func TestCheckNamesAllThatIsWrong(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "a.csv"), "x\n")
+	write(t, filepath.Join(dir, "a.csv"), "x,z\n")
 	s := sdktest.Session(fmt.Sprintf(`{"folder":%q,"files":[
-		{"stream":"a","file":"a.csv","columns":{"y":"int"}},{"stream":"b","file":"b.csv","columns":{"y":"int"}}]}`, dir), nil, nil)
+		{"stream":"a","file":"a.csv","columns":{"y":"int","z":"int"}},{"stream":"b","file":"b.csv","columns":{"y":"int"}}]}`, dir), nil, nil)
 	err := New().Check(context.Background(), s)
-	if err == nil || !strings.Contains(err.Error(), "a.csv has no column") || !strings.Contains(err.Error(), "b.csv does not exist") {
+	if err == nil || !strings.Contains(err.Error(), `a.csv has no column "y"; it has "x", "z"`) || !strings.Contains(err.Error(), "b.csv does not exist") {
 		t.Errorf("error %v does not name both files", err)
 	}
-	write(t, filepath.Join(dir, "a.csv"), "y\n")
+	write(t, filepath.Join(dir, "a.csv"), "secret-7,12\n")
+	if err := New().Check(context.Background(), s); err == nil || !strings.Contains(err.Error(), "does its first line, of 2 cells, name the columns?") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a file without its header: %v", err)
+	}
+	write(t, filepath.Join(dir, "a.csv"), "y,z\n")
 	write(t, filepath.Join(dir, "b.csv"), "y,z\n")
 	if err := New().Check(context.Background(), s); err != nil {
 		t.Errorf("a sound folder: %v", err)

@@ -144,6 +144,9 @@ func (s *source) checkHeader(f *file) error {
 		if len(s.header) == 1 {
 			hint = fmt.Sprintf(" (is %q the file's delimiter?)", f.Delimiter)
 		}
+		if len(absent) == len(f.Columns) { // no header, it seems: then what stands there are values, which go nowhere
+			return sdk.Errorf(sdk.ClassConfig, "csv: file %s has none of the columns %s; does its first line, of %d cells, name the columns?%s", s.name, list(absent), len(s.header), hint)
+		}
 		return sdk.Errorf(sdk.ClassConfig, "csv: file %s has no column %s; it has %s%s", s.name, list(absent), list(s.header), hint)
 	}
 	if len(twice) > 0 {
