@@ -120,4 +120,5 @@ BEGIN
     RETURN first;
 END $$;
 -- +goose StatementEnd
+REVOKE ALL ON FUNCTION statement_clock(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION statement_clock(bigint) TO lrshub_app;

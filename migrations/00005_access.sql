@@ -33,6 +33,7 @@ CREATE FUNCTION client_tenant(wanted text) RETURNS integer LANGUAGE sql STABLE S
     SELECT tenant_id FROM client WHERE key = wanted
 $$;
 -- +goose StatementEnd
+REVOKE ALL ON FUNCTION client_tenant(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION client_tenant(text) TO lrshub_app;
 
 CREATE TABLE grant_policy (

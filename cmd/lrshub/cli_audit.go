@@ -17,7 +17,7 @@ import (
 )
 
 func auditCommand(r *remote) *cobra.Command {
-	return use("audit", "The log that tells who did and saw what, and that anyone can verify", r, auditList(r), auditVerify(r), auditProve(r), auditExport(r), auditKey(r))
+	return use("audit", "The log that tells who did and saw what, and that anyone can verify", r, auditList(r), auditVerify(r), auditProve(r), auditExport(r), auditKey(r), auditRestart(r))
 }
 
 // auditEvent is an event as the API lists it.
@@ -174,4 +174,30 @@ func auditKey(r *remote) *cobra.Command {
 			return err
 		},
 	}
+}
+
+func auditRestart(r *remote) *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:   "restart --yes",
+		Short: "Let the log go on after the database was restored from an older backup",
+		Long: `Let the log go on after the database was restored from a backup that is older than the anchor. The events in between are lost; the anchor keeps
+saying that they were there, and every later verification tells of the restart. Do it once on each hub that has an anchor of its own.`,
+		Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !yes {
+				return usage("this accepts for good that events are lost: say --yes")
+			}
+			var at struct {
+				Size int64 `json:"size"`
+			}
+			if err := r.call(c.Context(), http.MethodPost, "/audit/restart", nil, &at); err != nil {
+				return err
+			}
+			r.say("the log goes on after event %d", at.Size)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "accept the loss")
+	return c
 }

@@ -27,6 +27,9 @@ type process struct {
 // errChildDied ends a process whose embedded server gave up.
 var errChildDied = errors.New("an embedded server ended; its log in the data folder says why")
 
+// errWorkerFailed ends a process whose worker Temporal no longer wants.
+var errWorkerFailed = errors.New("Temporal refused this worker")
+
 // Timeouts of the server. A response may take long (an export); a request's header may not.
 const (
 	headerTimeout   = 10 * time.Second
@@ -58,7 +61,7 @@ func (p *process) run(ctx context.Context, died ...<-chan struct{}) error {
 			stopBackground()
 			<-sequenced
 		}()
-		endWork, err := p.work(background)
+		endWork, err := p.work(background, stop)
 		if err != nil {
 			return err
 		}
@@ -73,7 +76,7 @@ func (p *process) run(ctx context.Context, died ...<-chan struct{}) error {
 	} else {
 		<-ctx.Done()
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, errChildDied) {
+	if cause := context.Cause(ctx); errors.Is(cause, errChildDied) || errors.Is(cause, errWorkerFailed) {
 		return cause
 	}
 	return nil
@@ -94,7 +97,7 @@ func (p *process) serve(ctx context.Context) error {
 		return err
 	}
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		Handler: patient(handler, patience), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
@@ -121,7 +124,7 @@ func (p *process) handler() (http.Handler, error) {
 	mux.Handle(lrs.Path, lrs.Handler(authenticator{p.rooms}, p.gate, p.ingest, p.disclose))
 	mux.Handle(api.Path, api.Handler(api.Rooms{
 		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Host: p.host, Temporal: p.temporal,
-		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), PrepareTenant: p.prepareTenant,
+		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), PrepareTenant: p.prepareTenant, RestartAudit: p.restartAudit,
 	}))
 	pages, err := console.Handler(console.Rooms{
 		DB: p.db, Auth: authenticator{p.rooms}, Gate: p.gate, Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lrshub/lrshub/connectors"
 	"github.com/lrshub/lrshub/hub/audit"
+	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/plugins/host"
 	"github.com/lrshub/lrshub/workflows/codec"
 	"github.com/lrshub/lrshub/workflows/sync"
@@ -55,12 +56,22 @@ func (r *rooms) openHost() (*host.Host, error) {
 
 // sequence puts audit events into the log's tree until ctx ends. It logs what is wrong with a tenant's log and goes on with the others.
 func (p *process) sequence(ctx context.Context) {
-	_ = audit.NewSequencer(audit.SequencerOptions{DB: p.db, Signer: p.signer, Anchor: p.anchor}).Run(ctx) // gives nil when ctx ends
+	_ = p.sequencer().Run(ctx) // gives nil when ctx ends
+}
+
+func (r *rooms) sequencer() *audit.Sequencer {
+	return audit.NewSequencer(audit.SequencerOptions{DB: r.db, Signer: r.signer, Anchor: r.anchor})
+}
+
+// restartAudit lets a tenant's audit log go on after a restore, on this hub's anchor.
+func (r *rooms) restartAudit(ctx context.Context, tenant database.TenantID, actor string) (audit.Checkpoint, error) {
+	return r.sequencer().Restart(ctx, tenant, time.Now(), actor)
 }
 
 // work starts the workers of this process; end stops them.
-func (p *process) work(ctx context.Context) (end func(), err error) {
-	workers := sync.NewWorkers(p.temporal, sync.Deps{DB: p.db, Vault: p.vault, Road: p.ingest, Host: p.host, Now: time.Now, Log: slog.Default()})
+func (p *process) work(ctx context.Context, stop func(cause error)) (end func(), err error) {
+	workers := sync.NewWorkers(p.temporal, sync.Deps{DB: p.db, Vault: p.vault, Road: p.ingest, Host: p.host, Now: time.Now, Log: slog.Default(),
+		Failed: func(err error) { stop(fmt.Errorf("%w: %w", errWorkerFailed, err)) }})
 	if p.alone {
 		if err := sync.TakeOver(ctx, p.temporal, p.settings.Namespace, p.db); err != nil {
 			return nil, err

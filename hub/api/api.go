@@ -43,6 +43,8 @@ type Rooms struct {
 	Version  string
 	// Connectors lists the connectors that there are.
 	Connectors []string
+	// RestartAudit lets a tenant's log go on after a restore (audit.Sequencer.Restart).
+	RestartAudit func(ctx context.Context, tenant database.TenantID, actor string) (audit.Checkpoint, error)
 	// PrepareTenant gives a new tenant its keys, purpose and grants.
 	PrepareTenant func(ctx context.Context, id database.TenantID) error
 }

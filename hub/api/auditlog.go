@@ -32,6 +32,11 @@ type auditKey struct {
 	Key string `json:"key" doc:"verifier key of the tenant's checkpoints (C2SP note)"`
 }
 
+// restarted says where a log goes on.
+type restarted struct {
+	Size int64 `json:"size" doc:"events that the log and its anchor agree on"`
+}
+
 var readAudit = need{access.Read, access.Audit}
 
 func (f *face) auditLog() {
@@ -70,6 +75,11 @@ func (f *face) auditLog() {
 	register(f, operation{http.MethodGet, "/audit/key", "The key that verifies the log's checkpoints", readAudit, "audit", 0},
 		func(_ context.Context, caller access.Caller, _ *none) (*body[auditKey], error) {
 			return &body[auditKey]{auditKey{f.Signer.VerifierKey(caller.Tenant)}}, nil
+		})
+	register(f, operation{http.MethodPost, "/audit/restart", "Let the log go on after the database was restored from a backup older than the anchor", need{access.Manage, access.Policy}, "audit", 0},
+		func(ctx context.Context, caller access.Caller, _ *none) (*body[restarted], error) {
+			c, err := f.RestartAudit(ctx, caller.Tenant, caller.Client.String())
+			return &body[restarted]{restarted{Size: c.Size}}, err
 		})
 	huma.Register(f.api, huma.Operation{
 		OperationID: "audit-export", Method: http.MethodGet, Path: "/api/v1/audit/export", Tags: []string{"audit"},

@@ -65,6 +65,8 @@ var kinds = []struct {
 	{errTenantExists, http.StatusConflict},
 	{errUnknownTenant, http.StatusNotFound},
 	{audit.ErrUnknownEvent, http.StatusNotFound},
+	{audit.ErrNotRolledBack, http.StatusConflict},
+	{audit.ErrDamaged, http.StatusConflict},
 	{connection.ErrUnknown, http.StatusNotFound},
 	{connection.ErrUnknownRun, http.StatusNotFound},
 	{connection.ErrUnknownMapping, http.StatusNotFound},

@@ -45,8 +45,9 @@ func (r *Road) Compare(ctx context.Context, run Run) (Comparison, error) {
 		}
 		d.replayed = true // stored records are no second reading of the source
 		var list []connection.StoredRecord
+		from := after
 		err = r.db.ReadTenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
-			list, after, err = connection.StoredRecords(ctx, tx, r.vault, run.Connection, d.stream, after, compareBatch)
+			list, after, err = connection.StoredRecords(ctx, tx, r.vault, run.Connection, d.stream, from, compareBatch)
 			return err
 		})
 		if err != nil {

@@ -98,7 +98,9 @@ func (f *face) getStatement(w http.ResponseWriter, r request, query url.Values) 
 		return bad("%s must be a UUID", name)
 	}
 	st, err := f.reader.Statement(r.Context(), r.caller, id, name == "voidedStatementId")
-	w.Header().Set(consistentThrough, xapi.FormatTime(st.ConsistentThrough))
+	if !st.ConsistentThrough.IsZero() { // a statement that is not there is an answer too
+		w.Header().Set(consistentThrough, xapi.FormatTime(st.ConsistentThrough))
+	}
 	if err != nil {
 		return err
 	}

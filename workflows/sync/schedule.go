@@ -139,13 +139,29 @@ func Reconcile(ctx context.Context, c client.Client, db *database.DB) error {
 			wanted[Target{Tenant: t.ID, Connection: conn.ID}.scheduleID()] = true
 		}
 	}
-	if err := dropUnwanted(ctx, c, wanted); err != nil {
+	if err := dropUnwanted(ctx, c, db, wanted); err != nil {
 		return err
 	}
 	return EnsureHousekeeping(ctx, c)
 }
 
-func dropUnwanted(ctx context.Context, c client.Client, wanted map[string]bool) error {
+// isGone asks again about a schedule that no connection was known for: one may have been added since they were listed.
+func isGone(ctx context.Context, db *database.DB, id string) (bool, error) {
+	t, err := parseTarget(id)
+	if err != nil {
+		return true, nil // nothing of ours has such an id
+	}
+	err = db.ReadTenant(ctx, t.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		_, err := connection.Get(ctx, tx, t.Connection.String())
+		return err
+	})
+	if errors.Is(err, connection.ErrUnknown) {
+		return true, nil
+	}
+	return false, err
+}
+
+func dropUnwanted(ctx context.Context, c client.Client, db *database.DB, wanted map[string]bool) error {
 	all, err := c.ScheduleClient().List(ctx, client.ScheduleListOptions{PageSize: 100})
 	if err != nil {
 		return fmt.Errorf("sync: list schedules: %w", err)
@@ -155,7 +171,14 @@ func dropUnwanted(ctx context.Context, c client.Client, wanted map[string]bool) 
 		if err != nil {
 			return fmt.Errorf("sync: list schedules: %w", err)
 		}
-		if strings.HasPrefix(s.ID, "sync/") && !wanted[s.ID] {
+		if !strings.HasPrefix(s.ID, "sync/") || wanted[s.ID] {
+			continue
+		}
+		gone, err := isGone(ctx, db, s.ID)
+		if err != nil {
+			return err
+		}
+		if gone {
 			if err := deleteSchedule(ctx, c, s.ID); err != nil {
 				return err
 			}

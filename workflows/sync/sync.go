@@ -57,6 +57,8 @@ type Deps struct {
 	Log    *slog.Logger
 	// Connectors is how many connector processes a worker runs at once; 0: 4.
 	Connectors int
+	// Failed is told when Temporal refuses the worker for good (its namespace is gone, or it may not use it); nil: nobody is told.
+	Failed func(error)
 	// KeepDead and KeepRuns are how long dead letters and ended runs are kept; 0: 30 and 90 days.
 	KeepDead, KeepRuns time.Duration
 
@@ -128,9 +130,9 @@ const stopTime = 10 * time.Second
 // NewWorkers makes a process's workers. Start them, and Stop them before the client is closed.
 func NewWorkers(c client.Client, d Deps) *Workers {
 	d = d.withDefaults()
-	short := worker.New(c, Queue, worker.Options{WorkerStopTimeout: stopTime})
+	short := worker.New(c, Queue, worker.Options{WorkerStopTimeout: stopTime, OnFatalError: d.Failed})
 	reads := worker.New(c, ReadQueue, worker.Options{
-		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: d.Connectors, WorkerStopTimeout: stopTime,
+		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: d.Connectors, WorkerStopTimeout: stopTime, OnFatalError: d.Failed,
 		MaxHeartbeatThrottleInterval: d.pulse, // else a cancelled read would learn of it after most of its heartbeat timeout
 	})
 	Register(short, d)
