@@ -18,17 +18,19 @@ type localHub struct {
 	Token string `json:"token_file"`
 }
 
-// administratorName is the client that up makes for whoever may read its data folder. It is under the same gate as any other.
+// administratorName is the client that up makes for whoever may read its data folder, and migrate for whoever owns the database. It is under
+// the same gate as any other.
 const administratorName = "local administrator"
 
-// administrator gives the local administrator's token, and makes the client on the first start or when the token file is gone.
-func (f *folder) administrator(ctx context.Context, r *rooms) (string, error) {
+// administrator gives the local administrator's token in the file of this name, and makes the client when there is no such file; an earlier one is
+// revoked then.
+func (f *folder) administrator(ctx context.Context, r *rooms, name string) (string, error) {
 	tenants, err := r.db.Tenants(ctx)
 	if err != nil {
 		return "", err
 	}
 	home := tenants[0].ID
-	return f.once("admin.token", func() (string, error) {
+	return f.once(name, func() (string, error) {
 		var c auth.Credential
 		err := r.db.Tenant(ctx, home, func(ctx context.Context, tx *database.Tx) error {
 			if _, err := r.clients.Revoke(ctx, tx, "up", administratorName); err != nil && !errors.Is(err, auth.ErrUnknownClient) {

@@ -42,6 +42,18 @@ type rooms struct {
 
 // openRooms opens the rooms that every kind of hub process has.
 func openRooms(ctx context.Context, s settings) (*rooms, error) {
+	r, err := openStore(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.openWorkflows(ctx); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+// openStore opens the rooms that need no Temporal.
+func openStore(ctx context.Context, s settings) (*rooms, error) {
 	master, err := s.master()
 	if err != nil {
 		return nil, err
@@ -67,7 +79,7 @@ func openRooms(ctx context.Context, s settings) (*rooms, error) {
 	}
 	r.ingest = ingest.New(r.db, r.vault, r.dictionary, s.PublicURL, time.Now)
 	r.disclose = disclose.New(r.db, r.vault, r.dictionary, r.gate, s.PublicURL, time.Now)
-	for _, step := range []func(context.Context) error{r.prepareTenants, r.openAudit, r.openWorkflows} {
+	for _, step := range []func(context.Context) error{r.prepareTenants, r.openAudit} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, r.close())
 		}

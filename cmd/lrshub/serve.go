@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -65,14 +66,24 @@ func workerCommand() *cobra.Command {
 }
 
 func migrateCommand() *cobra.Command {
-	return &cobra.Command{
+	var administrator string
+	c := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring an external Postgres database to this binary's schema",
 		Long: `Bring an external Postgres database to this binary's schema, as its owner (LRSHUB_DATABASE_OWNER_URL), and make the login that
-the other commands use: name and password are those of LRSHUB_DATABASE_URL.`,
-		Args: exactly(),
+the other commands use: name and password are those of LRSHUB_DATABASE_URL.
+
+With --administrator it also makes the first client, which may do everything, and writes its token into that file, for LRSHUB_TOKEN. A file
+that is there is left alone. If the token was lost, remove the file and migrate again: the earlier one is revoked then. This needs
+the environment of serve, but for Temporal.`,
+		Example: `  lrshub migrate --administrator administrator.token`,
+		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := fromEnvironment("LRSHUB_DATABASE_URL", "LRSHUB_DATABASE_OWNER_URL")
+			wanted := []string{"LRSHUB_DATABASE_URL", "LRSHUB_DATABASE_OWNER_URL"}
+			if administrator != "" {
+				wanted = append(wanted, needs...)
+			}
+			s, err := fromEnvironment(wanted...)
 			if err != nil {
 				return err
 			}
@@ -87,8 +98,30 @@ the other commands use: name and password are those of LRSHUB_DATABASE_URL.`,
 			if err != nil {
 				return err
 			}
+			if administrator != "" {
+				if err := firstAdministrator(c.Context(), s, administrator); err != nil {
+					return err
+				}
+			}
 			fmt.Fprintf(os.Stdout, "database at version %d\n", version)
 			return nil
 		},
 	}
+	c.Flags().StringVar(&administrator, "administrator", "", "make the first administrator and write its token into this file")
+	return c
+}
+
+// firstAdministrator makes the client without which nobody could make any.
+func firstAdministrator(ctx context.Context, s settings, file string) error {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	r, err := openStore(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	_, err = (&folder{path: filepath.Dir(path)}).administrator(ctx, r, filepath.Base(path))
+	return err
 }

@@ -246,7 +246,7 @@ func (f *folder) run(ctx context.Context, o upOptions, s settings, listener net.
 		return err
 	}
 	defer r.close()
-	token, err := f.administrator(ctx, r)
+	token, err := f.administrator(ctx, r, "admin.token")
 	if err != nil {
 		return err
 	}
