@@ -30,20 +30,32 @@ func StartReplay(ctx context.Context, c client.Client, t Target, by string) (uui
 	return start(ctx, c, "Replay", Input{Target: t, By: by})
 }
 
+// closing is how long a run that has ended may take to close its execution: until then another cannot start.
+const closing = 2 * time.Second
+
 func start(ctx context.Context, c client.Client, workflow string, in Input) (uuid.UUID, error) {
-	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: in.workflowID(), TaskQueue: Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
-		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-	}, workflow, in)
-	var running *serviceerror.WorkflowExecutionAlreadyStarted
-	if errors.As(err, &running) {
-		return uuid.Nil, fmt.Errorf("%w: wait for it, or cancel it", connection.ErrRunning)
+	for deadline := time.Now().Add(closing); ; {
+		run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+			ID: in.workflowID(), TaskQueue: Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
+			WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+			WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		}, workflow, in)
+		if err == nil {
+			return RunID(run.GetRunID()), nil
+		}
+		var running *serviceerror.WorkflowExecutionAlreadyStarted
+		switch {
+		case !errors.As(err, &running):
+			return uuid.Nil, fmt.Errorf("sync: start: %w", err)
+		case time.Now().After(deadline):
+			return uuid.Nil, fmt.Errorf("%w: wait for it, or cancel it", connection.ErrRunning)
+		}
+		select {
+		case <-ctx.Done():
+			return uuid.Nil, ctx.Err()
+		case <-time.After(closing / 20):
+		}
 	}
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("sync: start: %w", err)
-	}
-	return RunID(run.GetRunID()), nil
 }
 
 // RunError is how a run failed. Class is a contract.Class or one of this package's.
