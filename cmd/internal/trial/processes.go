@@ -58,6 +58,13 @@ func arguments(pid int) []string {
 
 // Descendants lists what the hub's process has started, and what that has started in turn.
 func (h *Hub) Descendants() ([]Process, error) {
+	if h.PID() == 0 {
+		return nil, nil
+	}
+	return descendants(h.PID())
+}
+
+func descendants(of int) ([]Process, error) {
 	pids, err := all()
 	if err != nil {
 		return nil, err
@@ -69,7 +76,7 @@ func (h *Hub) Descendants() ([]Process, error) {
 		}
 	}
 	var found []Process
-	for next := children[h.PID()]; len(next) > 0 && h.PID() != 0; next = next[1:] {
+	for next := children[of]; len(next) > 0; next = next[1:] {
 		found = append(found, Process{next[0], starts[next[0]]})
 		next = append(next, children[next[0]]...)
 	}
@@ -93,7 +100,15 @@ func (h *Hub) Postmaster() (Process, bool) {
 
 // Connectors lists the hub's connector processes.
 func (h *Hub) Connectors() []Process {
-	children, err := h.Descendants()
+	if h.PID() == 0 {
+		return nil
+	}
+	return Connectors(h.PID())
+}
+
+// Connectors lists the connector processes that a process has started.
+func Connectors(of int) []Process {
+	children, err := descendants(of)
 	if err != nil {
 		return nil
 	}
@@ -140,8 +155,17 @@ func (h *Hub) clusterName() string {
 
 // AwaitGone waits until none of the processes lives and none belongs to the hub's folder; what is left then is an error.
 func (h *Hub) AwaitGone(ctx context.Context, processes []Process) error {
+	return awaitGone(ctx, processes, h.Remains)
+}
+
+// AwaitEnd waits until none of the processes lives; what is left then is an error.
+func AwaitEnd(ctx context.Context, processes []Process) error {
+	return awaitGone(ctx, processes, func() ([]int, error) { return nil, nil })
+}
+
+func awaitGone(ctx context.Context, processes []Process, others func() ([]int, error)) error {
 	for {
-		left, err := h.Remains()
+		left, err := others()
 		if err != nil {
 			return err
 		}
