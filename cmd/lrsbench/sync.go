@@ -245,12 +245,13 @@ func (r *run) stream(ctx context.Context, s connection.MappedStream) error {
 	of := ingest.Run{Tenant: tenant, Connection: r.connection.ID, ID: r.id, Purpose: purpose, Mapping: m, MappingVersion: r.connection.Mapping,
 		Stream: stream, Generation: at.Generation, Lease: lease}
 	request := host.ReadRequest{Stream: stream, Fields: m.Fields(s.Name), Full: true}
-	err = p.Read(ctx, request, func(ctx context.Context, page host.Page) error {
-		counts, err := r.hub.road.Page(ctx, of, toContract(page))
-		r.counts.Records += counts.Records
-		r.counts.Statements += counts.Statements
-		return err
+	pages := r.hub.road.Pages(ctx, of, func(_ contract.Page, c ingest.Counts) error {
+		r.counts.Records += c.Records
+		r.counts.Statements += c.Statements
+		return nil
 	})
+	err = p.Read(ctx, request, func(ctx context.Context, page host.Page) error { return pages.Add(ctx, toContract(page)) })
+	err = errors.Join(err, pages.Wait())
 	r.used += processCPU(p.PID())
 	if err != nil {
 		return err

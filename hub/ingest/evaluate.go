@@ -3,6 +3,8 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
@@ -48,43 +50,39 @@ func (d *drafts) each(do func(i int, f *draft)) {
 // evaluation is a record being mapped, and the lookups that it waits for.
 type evaluation struct {
 	*mapping.Evaluation // nil: there is nothing to map, or it failed
-	needs               []need
-}
-
-type need struct {
-	request mapping.LookupRequest
-	key     string // blind
+	needs               []mapping.LookupRequest
 }
 
 // lookUp supplies one level of lookups and tells whether there may be another.
 func (d *drafts) lookUp(ctx context.Context, tx *database.Tx, evaluations []evaluation) (more bool, err error) {
 	d.each(func(i int, f *draft) { d.ask(f, &evaluations[i]) })
-	wanted := map[string]map[string]bool{} // stream, blind key
+	wanted := map[string]map[string][]byte{} // stream, key: the blind key; many records look up the same
 	for i := range evaluations {
-		for _, n := range evaluations[i].needs {
-			if wanted[n.request.Stream] == nil {
-				wanted[n.request.Stream] = map[string]bool{}
+		for _, q := range evaluations[i].needs {
+			of := wanted[q.Stream]
+			if of == nil {
+				of = map[string][]byte{}
+				wanted[q.Stream] = of
 			}
-			wanted[n.request.Stream][n.key] = true
+			if of[string(q.Key)] == nil {
+				of[string(q.Key)] = d.tenant.RecordKey(d.run.Connection, q.Stream, q.Key)
+			}
 		}
 	}
-	found := map[string]map[string][]byte{}
-	for stream, set := range wanted {
-		keys := make([][]byte, 0, len(set))
-		for k := range set {
-			keys = append(keys, []byte(k))
-		}
-		if found[stream], err = connection.Lookup(ctx, tx, d.road.vault, d.run.Connection, d.number[stream], keys); err != nil {
+	found := map[string]map[string][]byte{} // stream, blind key
+	for stream, keys := range wanted {
+		blind := slices.Collect(maps.Values(keys))
+		if found[stream], err = connection.Lookup(ctx, tx, d.road.vault, d.run.Connection, d.number[stream], blind); err != nil {
 			return false, err
 		}
 	}
 	d.each(func(i int, f *draft) {
-		for _, n := range evaluations[i].needs {
+		for _, q := range evaluations[i].needs {
 			var records [][]byte
-			if rec, ok := found[n.request.Stream][n.key]; ok {
+			if rec, ok := found[q.Stream][string(wanted[q.Stream][string(q.Key)])]; ok {
 				records = append(records, rec)
 			}
-			if err := evaluations[i].Supply(n.request.Name, records...); err != nil {
+			if err := evaluations[i].Supply(q.Name, records...); err != nil {
 				d.failMapping(f, err)
 			}
 		}
@@ -98,13 +96,9 @@ func (d *drafts) ask(f *draft, e *evaluation) {
 	if e.Evaluation == nil || f.verdict == dead {
 		return
 	}
-	requests, err := e.Needs()
-	if err != nil {
+	var err error
+	if e.needs, err = e.Needs(); err != nil {
 		d.failMapping(f, err)
-		return
-	}
-	for _, q := range requests {
-		e.needs = append(e.needs, need{q, string(d.tenant.RecordKey(d.run.Connection, q.Stream, q.Key))})
 	}
 }
 

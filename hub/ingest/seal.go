@@ -21,14 +21,21 @@ type sealer struct {
 	subjects  vault.Subjects   // recalled's
 	anonymous []*vault.Subject // by statement: the actor's, where that is an anonymous group
 	authority uuid.UUID
+	keys      map[string]uuid.UUID // of the activities, by IRI: a batch names the same ones over and over
 }
 
 // recall finds or makes the subjects of all agents of the batch in one go.
 func (s *sealer) recall(ctx context.Context, tx *database.Tx, v *vault.Vault, list []Incoming, also []xapi.Identifier) error {
 	ids := make([]xapi.Identifier, 0, 2*len(list)+len(also)+1)
 	ids = append(append(ids, s.origin.authority.Identifier), also...)
+	s.keys = map[string]uuid.UUID{}
 	var nameless []int
 	for i, in := range list {
+		for _, a := range in.Statement.Activities {
+			if _, known := s.keys[a.ID]; !known {
+				s.keys[a.ID] = s.tenant.ActivityKey(a.ID)
+			}
+		}
 		for _, a := range in.Statement.Agents {
 			if !a.Agent.Identifier.IsZero() {
 				ids = append(ids, a.Agent.Identifier)
@@ -156,7 +163,7 @@ func direct(st *xapi.Statement, a xapi.Occurrence) bool {
 // activities indexes the statement's activities, and lists those that may stand in clear.
 func (s *sealer) activities(row *records.Statement, st *xapi.Statement) (defined []records.Activity) {
 	for _, a := range st.Activities {
-		key := s.tenant.ActivityKey(a.ID)
+		key := s.keys[a.ID]
 		if a.Role == xapi.ActivityObject && !a.Sub {
 			row.Object = key
 		} else {

@@ -14,16 +14,16 @@ import (
 )
 
 // insertStatements writes a batch in one statement: COPY does not work under row-level security. OFFSET 0 keeps the planner to one probe
-// of the tombstones' primary key for each id, where it might read them all.
+// of the tombstones' primary key for each id, where it might read them all. The largest parameter is first: lib/pq makes room for it at once.
 const insertStatements = `
 INSERT INTO statement (tenant_id, id, seq, stored, "timestamp", actor, authority, verb, object_kind, object, registration,
     score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, frame, digest)
 SELECT $1, n.id, n.seq, n.stored, n.at, n.actor, n.authority, n.verb, n.object_kind, n.object, n.registration,
     n.score_scaled, n.score_raw, n.score_min, n.score_max, n.success, n.completion, n.duration, n.version, n.purpose, n.connection_id, n.frame, n.digest
-FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::uuid[], $7::uuid[], $8::integer[], $9::smallint[], $10::uuid[], $11::uuid[],
-    $12::float8[], $13::float8[], $14::float8[], $15::float8[], $16::boolean[], $17::boolean[], $18::float8[], $19::smallint[], $20::integer[], $21::uuid[], $22::bytea[], $23::bytea[])
-    AS n(id, seq, stored, at, actor, authority, verb, object_kind, object, registration,
-    score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, frame, digest)
+FROM unnest($2::bytea[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::uuid[], $8::uuid[], $9::integer[], $10::smallint[], $11::uuid[], $12::uuid[],
+    $13::float8[], $14::float8[], $15::float8[], $16::float8[], $17::boolean[], $18::boolean[], $19::float8[], $20::smallint[], $21::integer[], $22::uuid[], $23::bytea[])
+    AS n(frame, id, seq, stored, at, actor, authority, verb, object_kind, object, registration,
+    score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, digest)
 WHERE NOT EXISTS (SELECT 1 FROM statement_tombstone t WHERE t.tenant_id = $1 AND t.id = n.id OFFSET 0)
 `
 
@@ -114,11 +114,11 @@ func insertArguments(tenant database.TenantID, batch []*Statement) []any {
 		success[i], completion[i] = s.Success, s.Completion
 		frames[i], digests[i] = s.Frame, s.Digest
 	}
-	return []any{tenant, database.UUIDs(ids), database.Int8s(seqs), database.Times(stored), database.Times(at), database.UUIDs(actors), database.UUIDs(authorities),
+	return []any{tenant, database.Byteas(frames), database.UUIDs(ids), database.Int8s(seqs), database.Times(stored), database.Times(at), database.UUIDs(actors), database.UUIDs(authorities),
 		database.Int4s(verbs), database.Int2s(kinds), database.NullUUIDs(objects), database.NullUUIDs(registrations),
 		database.NullFloat8s(scaled), database.NullFloat8s(raw), database.NullFloat8s(lowest), database.NullFloat8s(highest),
 		database.NullBools(success), database.NullBools(completion), database.NullFloat8s(durations), database.Int2s(versions), database.Int4s(purposes),
-		database.NullUUIDs(connections), database.Byteas(frames), database.Byteas(digests)}
+		database.NullUUIDs(connections), database.Byteas(digests)}
 }
 
 // repeats tells, after some ids were not stored, which were, and whether the others are equal to what is there.
