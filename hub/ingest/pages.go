@@ -2,9 +2,7 @@ package ingest
 
 import (
 	"context"
-	"slices"
 
-	"github.com/lrshub/lrshub/hub/mapping"
 	"github.com/lrshub/lrshub/plugins/contract"
 )
 
@@ -14,7 +12,6 @@ type Pages struct {
 	run    Run
 	store  func(contract.Page, *drafts) error // commits a page and tells whoever wants to know
 	whole  func(contract.Page) error          // does all of a page, and tells
-	alone  bool                               // what a page says may depend on the page before it
 	flight *flight                            // nil: none is being stored
 }
 
@@ -45,13 +42,12 @@ func (r *Road) Pages(ctx context.Context, run Run, stored func(contract.Page, Co
 			c, err := r.Page(ctx, run, page)
 			return tell(page, c, err)
 		},
-		alone: slices.ContainsFunc(run.Mapping.Lookups(run.Stream.Name), func(l mapping.Lookup) bool { return l.Stream == run.Stream.Name }),
 	}
 }
 
 // Add takes a page: it is mapped when Add comes back, and stored soon after. The error may be that of the page before.
 func (p *Pages) Add(ctx context.Context, page contract.Page) error {
-	if p.alone || page.SnapshotComplete {
+	if page.SnapshotComplete {
 		if err := p.Wait(); err != nil {
 			return err
 		}
@@ -85,7 +81,8 @@ func (p *Pages) Add(ctx context.Context, page contract.Page) error {
 	return nil
 }
 
-// touches tells whether a page has a record that the page being stored has too: then what is known of it is about to change.
+// touches tells whether a page has a record that the page being stored has too: then what is known of it is about to change. What its records
+// look up does not change meanwhile: that is of other streams (mapping.Load sees to it), and the run reads one at a time.
 func (p *Pages) touches(d *drafts) bool {
 	if p.flight == nil {
 		return false
