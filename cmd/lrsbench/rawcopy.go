@@ -216,7 +216,7 @@ func (c *textCopy) copy(ctx context.Context, batch [][]any) error {
 		return err
 	}
 	defer tx.Rollback() // after a commit it does nothing
-	statement, err := tx.PrepareContext(ctx, pq.CopyIn("statement", columns...))
+	statement, err := tx.PrepareContext(ctx, "COPY statement ("+quoted(false)+") FROM STDIN")
 	if err != nil {
 		return err
 	}

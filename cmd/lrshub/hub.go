@@ -28,7 +28,7 @@ type process struct {
 var errChildDied = errors.New("an embedded server ended; its log in the data folder says why")
 
 // errWorkerFailed ends a process whose worker Temporal no longer wants.
-var errWorkerFailed = errors.New("Temporal refused this worker")
+var errWorkerFailed = errors.New("this worker was refused by Temporal")
 
 // Timeouts of the server. A response may take long (an export); a request's header may not.
 const (
