@@ -54,7 +54,7 @@ func nobody(t *testing.T) *syscall.Credential {
 
 func live(t *testing.T, hub *trial.Hub) {
 	t.Logf("cold start: %v", up(t, hub))
-	if said := hub.Said(); said != hub.URL()+"/console/ ready\n" {
+	if said := hub.Printed(); said != hub.URL()+"/console/ ready\n" {
 		t.Errorf("up prints %q, want one line with the console's URL and 'ready'", said)
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {

@@ -67,16 +67,17 @@ func FreeAddress() (string, error) {
 
 // Hub is a hub of a binary on a data folder. It is not safe for concurrent use but for Run.
 type Hub struct {
-	Binary string
-	Data   string
-	Listen string
-	Flags  []string            // of up, beside --data and --listen
-	As     *syscall.Credential // who runs it; nil: this process's user
-	Wrap   func(cmd *exec.Cmd) // last word on how up is started
-	cmd    *exec.Cmd           // of up
-	said   *sayings            // by up
-	ended  chan struct{}       // closed when up ended
-	pid    int
+	Binary  string
+	Data    string
+	Listen  string
+	Flags   []string            // of up, beside --data and --listen
+	As      *syscall.Credential // who runs it; nil: this process's user
+	Wrap    func(cmd *exec.Cmd) // last word on how up is started
+	cmd     *exec.Cmd           // of up
+	printed *sayings            // by up, on standard output
+	said    *sayings            // by up, on both outputs
+	ended   chan struct{}       // closed when up ended
+	pid     int
 }
 
 // New gives a hub on a folder that need not be there, on a free address.
@@ -116,7 +117,7 @@ func (h *Hub) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.said, h.ended = &sayings{}, make(chan struct{})
+	h.printed, h.said, h.ended = &sayings{}, &sayings{}, make(chan struct{})
 	cmd.Stderr = h.said
 	if h.Wrap != nil {
 		h.Wrap(cmd)
@@ -139,7 +140,7 @@ func (h *Hub) Up(ctx context.Context) error {
 
 // watch reads up's standard output, tells of the ready line, and waits for the end.
 func (h *Hub) watch(out io.Reader, ready chan<- struct{}) {
-	lines := bufio.NewScanner(io.TeeReader(out, h.said))
+	lines := bufio.NewScanner(io.TeeReader(out, io.MultiWriter(h.printed, h.said)))
 	told := false
 	for lines.Scan() {
 		if line := lines.Text(); !told && strings.HasPrefix(line, "http://") && strings.HasSuffix(line, " ready") {
@@ -174,6 +175,9 @@ func (h *Hub) Running() bool {
 		return true
 	}
 }
+
+// Printed is what up has printed on standard output.
+func (h *Hub) Printed() string { return h.printed.String() }
 
 // Said is what up has printed, on both outputs.
 func (h *Hub) Said() string { return h.said.String() }

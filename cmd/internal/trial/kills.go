@@ -52,10 +52,11 @@ type KillReport struct {
 // kills is one series on one hub.
 type kills struct {
 	Kills
-	hub    *Hub
-	tables *Tables
-	report KillReport
-	usual  time.Duration // that a run takes; follows the machine's mood, so that most kills fall into a run
+	hub     *Hub
+	tables  *Tables
+	report  KillReport
+	started string        // newest run
+	usual   time.Duration // that a run takes; follows the machine's mood, so that most kills fall into a run
 }
 
 // roundTime bounds a round, however slow the machine.
@@ -180,13 +181,17 @@ func (r *kills) kill(ctx context.Context, victim Victim) error {
 	}
 }
 
+// start starts a run and remembers which: until it begins, the newest that the hub tells of is the one before.
 func (r *kills) start(ctx context.Context, flags ...string) error {
-	_, err := r.hub.Must(ctx, append([]string{"sync", "run", "results"}, flags...)...)
+	var started struct{ Run string }
+	err := r.hub.JSON(ctx, &started, append([]string{"sync", "run", "results"}, flags...)...)
+	r.started = started.Run
 	return err
 }
 
 // run is what sync status tells.
 type run struct {
+	ID    string `json:"id"`
 	State string `json:"state"`
 	Error string `json:"error"`
 }
@@ -196,6 +201,9 @@ func (r *kills) status(ctx context.Context) (run, error) {
 	for {
 		var newest run
 		err := r.hub.JSON(ctx, &newest, "sync", "status", "results")
+		if newest.ID != r.started {
+			newest.State = "running"
+		}
 		if err == nil || ctx.Err() != nil || !r.hub.Running() {
 			return newest, err
 		}
