@@ -220,7 +220,15 @@ func (r *reader) from(ctx context.Context, at connection.Reading) error {
 		r.beat(whole, ctx, cancel)
 	}()
 	request := host.ReadRequest{Stream: r.stream, Cursor: at.Cursor, Fields: r.mapping.Fields(r.stream.Name), Full: at.Again}
-	err := r.process.Read(ctx, request, func(ctx context.Context, page host.Page) error { return r.page(ctx, at, page) })
+	run := ingest.Run{
+		Tenant: r.in.Tenant, Connection: r.in.Connection, ID: r.in.Run, Purpose: r.purpose, Mapping: r.mapping, MappingVersion: r.in.Stream.Mapping,
+		Stream: r.stream, Generation: at.Generation, Lease: lease,
+	}
+	pages := r.Road.Pages(ctx, run, func(page contract.Page, _ ingest.Counts) error { return r.stored(ctx, page) })
+	err := r.process.Read(ctx, request, func(ctx context.Context, page host.Page) error { return pages.Add(ctx, toContract(page)) })
+	if last := pages.Wait(); err == nil {
+		err = last
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
@@ -229,15 +237,8 @@ func (r *reader) from(ctx context.Context, at connection.Reading) error {
 	return err
 }
 
-// page has a page stored, tells the source, and ends the read when it is time.
-func (r *reader) page(ctx context.Context, at connection.Reading, page host.Page) error {
-	run := ingest.Run{
-		Tenant: r.in.Tenant, Connection: r.in.Connection, ID: r.in.Run, Purpose: r.purpose, Mapping: r.mapping, MappingVersion: r.in.Stream.Mapping,
-		Stream: r.stream, Generation: at.Generation, Lease: lease,
-	}
-	if _, err := r.Road.Page(ctx, run, toContract(page)); err != nil {
-		return err
-	}
+// stored tells the source of a page that is stored, and ends the read when it is time.
+func (r *reader) stored(ctx context.Context, page contract.Page) error {
 	r.pages++
 	if !r.calm { // it goes on
 		r.calm = true

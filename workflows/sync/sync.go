@@ -41,7 +41,7 @@ const (
 
 // Road is the road in: ingest.Road.
 type Road interface {
-	Page(ctx context.Context, run ingest.Run, page contract.Page) (ingest.Counts, error)
+	Pages(ctx context.Context, run ingest.Run, stored func(contract.Page, ingest.Counts) error) *ingest.Pages
 	Replay(ctx context.Context, run ingest.Run) (ingest.Counts, error)
 }
 
