@@ -153,6 +153,7 @@ func TestBadConnections(t *testing.T) {
 		{"an unknown connector", change("connector: csv", "connector: cvs"), nil, []string{"cvs", "csv"}},
 		{"an unknown setting", change("      key: [id]", "      kye: [id]"), nil, []string{"kye"}},
 		{"an unknown purpose", small, []string{"--purpose", "marketing"}, []string{"marketing", "learning-records"}},
+		{"a wrong checksum", change("connector: csv", "connector: csv\nchecksum: "+strings.Repeat("0", 64)), nil, []string{"checksum"}},
 		{"no YAML", "connector: [csv", nil, []string{"line"}},
 		{"no mapping", small[:strings.Index(small, "mapping:")], nil, []string{"mapping"}},
 		{"a bad schedule", small, []string{"--schedule", "often"}, []string{"schedule", "15m"}},

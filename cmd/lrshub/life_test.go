@@ -94,6 +94,35 @@ func live(t *testing.T, hub *trial.Hub) {
 	admin.fails(2, []string{"no hub runs on", "lrshub up"}, "connection", "list")
 }
 
+// Ctrl-C in the middle of a sync: the run goes on at the next start, and stores what is missing.
+func TestStoppedInASync(t *testing.T) {
+	t.Parallel()
+	hub := freshHub(t)
+	up(t, hub)
+	admin := person{t: t, hub: hub}
+	tables := tablesFor(t, 1500)
+	admin.add("results", example("results"), tables.Folder)
+	admin.must("sync", "run", "results")
+	for began := time.Now(); len(hub.Connectors()) == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("no connector is started")
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	stops(t, hub)
+	up(t, hub)
+	passed, failed, _ := tables.Marks()
+	var run counts
+	for began := time.Now(); run.State != "succeeded"; time.Sleep(200 * time.Millisecond) {
+		admin.json(&run, "sync", "status", "results")
+		if run.State == "failed" || time.Since(began) > 2*time.Minute {
+			t.Fatalf("the run does not go on: %+v", run)
+		}
+	}
+	run.stored(t, "the run that was stopped", passed+failed, 0)
+	holds(t, admin, tables)
+}
+
 // stops sends Ctrl-C: exit code 0, soon, and nothing is left running.
 func stops(t *testing.T, hub *trial.Hub) {
 	t.Helper()

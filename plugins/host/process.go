@@ -73,6 +73,9 @@ func (h *Host) command(p Plugin) (cmd *exec.Cmd, program *os.File, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		if p.SHA256 != "" {
+			return nil, nil, fmt.Errorf("%w: connector %s is built in, so it is the hub's own program and has no checksum to pin; remove the checksum", ErrChecksum, p.Connector)
+		}
 		cmd = &exec.Cmd{Path: path, Args: append([]string{path}, args...)}
 	} else {
 		if program, err = pinned(p); err != nil {
