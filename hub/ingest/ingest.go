@@ -1,7 +1,7 @@
 // Package ingest is the road in. Every statement that the hub stores, whoever sends it, is split and sealed here and
 // stored with its audit event in one transaction.
 //
-// Start with Road. Statements (statements.go) takes what an xAPI client posts; Page (page.go) takes a page of a source's
+// Start with Road. Statements (statements.go) takes what an xAPI client posts; Page (page.go), or Pages (pages.go) for one after another, takes a page of a source's
 // records, maps it and stores statements, source records, dead letters, cursor and progress together. Both end in
 // the same two steps (this file): seal, which finds the subjects and makes rows that name nobody (seal.go), and store.
 package ingest

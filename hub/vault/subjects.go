@@ -134,42 +134,46 @@ func (t *Tenant) wanted(ids []xapi.Identifier) []*wanted {
 // findSubjects probes both primary keys, one identifier at a time (LIMIT keeps the planner from joining tables whole): the guesses
 // about a table that was just filled would make it read all subjects for each batch.
 const findSubjects = `
-SELECT n.blind, i.subject_id, k.epoch, k.wrapped
-FROM unnest($2::bytea[]) AS n(blind)
+SELECT n.at, i.subject_id, k.epoch, k.wrapped
+FROM unnest($2::bytea[]) WITH ORDINALITY AS n(blind, at)
 CROSS JOIN LATERAL (SELECT subject_id FROM subject_index WHERE tenant_id = $1 AND blind = n.blind LIMIT 1) AS i
 LEFT JOIN LATERAL (SELECT epoch, wrapped FROM subject_key WHERE tenant_id = $1 AND subject_id = i.subject_id AND class = $3 LIMIT 1) AS k ON true`
 
 // find fills in the subjects that exist. A mailbox known only by its mbox_sha1sum is that subject.
 func (t *Tenant) find(ctx context.Context, tx *database.Tx, list []*wanted) error {
+	if err := t.probe(ctx, tx, list, func(w *wanted) []byte { return w.blind }); err != nil {
+		return err
+	}
+	return t.probe(ctx, tx, list, func(w *wanted) []byte { return w.alsoBlind })
+}
+
+// probe looks up those that have no subject yet by one of their blind indexes; nil: not that one.
+func (t *Tenant) probe(ctx context.Context, tx *database.Tx, list []*wanted, by func(*wanted) []byte) error {
+	var open []*wanted
 	var blinds [][]byte
 	for _, w := range list {
-		blinds = append(blinds, w.blind)
-		if w.alsoBlind != nil {
-			blinds = append(blinds, w.alsoBlind)
+		if blind := by(w); w.subject == nil && blind != nil {
+			open, blinds = append(open, w), append(blinds, blind)
 		}
+	}
+	if len(open) == 0 {
+		return nil
 	}
 	rows, err := tx.QueryContext(ctx, findSubjects, t.ID, database.Byteas(blinds), Learning)
 	if err != nil {
 		return fmt.Errorf("vault: find subjects: %w", err)
 	}
 	defer rows.Close()
-	known := make(map[string]*Subject, len(list))
 	for rows.Next() {
-		var blind, wrapped []byte
+		var at int
+		var wrapped sql.RawBytes
 		var id uuid.UUID
 		var epoch sql.NullInt32
-		if err := rows.Scan(&blind, &id, &epoch, &wrapped); err != nil {
+		if err := rows.Scan(&at, &id, &epoch, &wrapped); err != nil {
 			return err
 		}
-		subject, err := t.Unwrap(id, Learning, int(epoch.Int32), wrapped)
-		if err != nil {
+		if open[at-1].subject, err = t.Unwrap(id, Learning, int(epoch.Int32), wrapped); err != nil {
 			return fmt.Errorf("subject %s: %w", id, err)
-		}
-		known[string(blind)] = subject
-	}
-	for _, w := range list {
-		if w.subject = known[string(w.blind)]; w.subject == nil && w.alsoBlind != nil {
-			w.subject = known[string(w.alsoBlind)]
 		}
 	}
 	return rows.Err()

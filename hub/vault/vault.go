@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strconv"
 	"sync"
 
 	"github.com/google/uuid"
@@ -204,7 +205,11 @@ func (s *Subject) Open(context string, sealed []byte) ([]byte, error) {
 
 // keyContext binds a wrapped subject key to its place.
 func (t *Tenant) keyContext(subject uuid.UUID, class Class) []byte {
-	return fmt.Appendf(nil, "subject-key|%d|%s|%d", t.ID, subject, class)
+	b := append(make([]byte, 0, 64), "subject-key|"...)
+	b = append(strconv.AppendInt(b, int64(t.ID), 10), '|')
+	text, _ := subject.MarshalText() // cannot fail
+	b = append(append(b, text...), '|')
+	return strconv.AppendInt(b, int64(class), 10)
 }
 
 // Unwrap gives a subject with the key that a subject_key row holds. ErrShredded when its epoch is destroyed.
