@@ -28,6 +28,7 @@ func (s *Statement) CanonicalUntimed() []byte { return s.canonical(shapeUntimed)
 
 func (s *Statement) canonical(sh shape) []byte {
 	c := canonicaliser{tape: readTape(s.Raw), v: s.Version, out: make([]byte, 0, len(s.Raw))}
+	defer c.free()
 	c.value(0, sh)
 	return c.out
 }

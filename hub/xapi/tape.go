@@ -2,6 +2,8 @@ package xapi
 
 import (
 	"bytes"
+	"slices"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -18,10 +20,17 @@ type node struct {
 	after      int // index of the first node behind this value and all inside it
 }
 
-// readTape takes JSON that Parse has accepted; on other input the result is meaningless.
+// tapes are kept for the next statement: their nodes take more memory than the statement.
+var tapes = sync.Pool{New: func() any { return new(tape) }}
+
+// keptNodes bounds what a tape keeps.
+const keptNodes = 4096
+
+// readTape takes JSON that Parse has accepted; on other input the result is meaningless. Give it back with free.
 func readTape(raw []byte) *tape {
-	t := &tape{raw: raw, nodes: make([]node, 0, 16+len(raw)/8)}
-	var open []int
+	t := tapes.Get().(*tape)
+	t.raw, t.nodes = raw, slices.Grow(t.nodes[:0], 16+len(raw)/16)
+	open := make([]int, 0, 16)
 	for i := 0; i < len(raw); {
 		switch raw[i] {
 		case '{', '[':
@@ -43,6 +52,13 @@ func readTape(raw []byte) *tape {
 		}
 	}
 	return t
+}
+
+// free ends the use of a tape.
+func (t *tape) free() {
+	if t.raw = nil; cap(t.nodes) <= keptNodes {
+		tapes.Put(t)
+	}
 }
 
 // scalarEnd gives the end of the string, number or literal that starts at i.
