@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,7 +41,7 @@ name a parent activity and two of ten an instructor.`, learners, activities),
   lrsbench limits --statements 20000 --rounds 3 -o json
   lrsbench limits --database-owner-url 'postgres://postgres:secret@127.0.0.1:5432/postgres?sslmode=disable'`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return l.run(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { l.out = c.OutOrStdout(); return l.run(c.Context()) },
 	}
 	c.Flags().IntVar(&l.statements, "statements", 100_000, "statements stored each way, over all rounds")
 	c.Flags().BoolVar(&l.define, "define", true, "the client holds the scope define: activities go into the catalogue as well")
@@ -90,7 +89,7 @@ func (l *limits) run(ctx context.Context) (err error) {
 	if r.Sizes, err = sizes(ctx, l.direct.owner); err != nil {
 		return err
 	}
-	return r.print(os.Stdout, l.output)
+	return r.print(l.out, l.output)
 }
 
 // batches is how many batches a round stores, perRound how many statements.

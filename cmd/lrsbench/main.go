@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/pprof"
@@ -39,6 +40,7 @@ type common struct {
 	rounds      int
 	writers     int
 	batch       int
+	out         io.Writer // of the report
 }
 
 func command() *cobra.Command {

@@ -60,7 +60,7 @@ It also tells by how much the memory of hub and connector grows during a sync (i
   lrsbench sync --folder shared/data/oulad --rounds 3
   lrsbench sync --folder shared/data/oulad --connection connectors/csv/examples/oulad/results.yaml -o json`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return s.run(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { s.out = c.OutOrStdout(); return s.run(c.Context()) },
 	}
 	c.Flags().IntVar(&s.records, "records", 250_000, "made-up records, over all rounds")
 	c.Flags().StringVar(&s.folder, "folder", "", "read the tables in this folder in every round, instead of made-up ones")
@@ -106,7 +106,7 @@ func (s *syncs) run(ctx context.Context) (err error) {
 	if r.Sizes, err = sizes(ctx, s.hub.owner); err != nil {
 		return err
 	}
-	return r.print(os.Stdout, s.output)
+	return r.print(s.out, s.output)
 }
 
 // prepare makes a round's tables and a new connection to them. The round is one task: a run has one reader.
