@@ -5,9 +5,12 @@ package main_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +45,11 @@ func run(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	if binary, err = trial.Build(ctx, root, scratch); err != nil {
+		return 1, err
+	}
+	// Much of what is tested waits: for a heartbeat that a killed process misses, for the next attempt. Meanwhile others have the processors.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
 		return 1, err
 	}
 	code = m.Run()
