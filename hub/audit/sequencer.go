@@ -93,10 +93,14 @@ func NewSequencer(o SequencerOptions) *Sequencer {
 // while another sequencer leads. ErrRolledBack, ErrDamaged, ErrAnchor and ErrKey need a person; other errors
 // pass.
 func (s *Sequencer) Step(ctx context.Context, tenant database.TenantID) (int, error) {
-	n, err := s.step(ctx, tenant, false)
+	return s.sequence(ctx, tenant, false)
+}
+
+func (s *Sequencer) sequence(ctx context.Context, tenant database.TenantID, wait bool) (int, error) {
+	n, err := s.step(ctx, tenant, wait, false)
 	if database.IsUnique(err, "audit_leaf_tenant_id_event_id_key") {
 		// Someone put an event back into pending that has its leaf. Verify tells of it; the others must not wait.
-		n, err = s.step(ctx, tenant, true)
+		n, err = s.step(ctx, tenant, wait, true)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("sequence the audit log of tenant %d: %w", tenant, err)
@@ -104,10 +108,10 @@ func (s *Sequencer) Step(ctx context.Context, tenant database.TenantID) (int, er
 	return n, nil
 }
 
-func (s *Sequencer) step(ctx context.Context, tenant database.TenantID, again bool) (n int, err error) {
+func (s *Sequencer) step(ctx context.Context, tenant database.TenantID, wait, again bool) (n int, err error) {
 	err = s.db.Tenant(ctx, tenant, func(ctx context.Context, tx *database.Tx) error {
 		n = 0
-		t, err := s.lead(ctx, tx, false)
+		t, err := s.lead(ctx, tx, wait)
 		if err != nil || t == nil {
 			return err
 		}
@@ -240,10 +244,10 @@ func (s *Sequencer) sign(ctx context.Context, tx *database.Tx, t *tree) (Checkpo
 	return c, s.pause(ctx, tx, "checkpoint")
 }
 
-// Flush sequences all that is pending now and returns a checkpoint that covers it.
+// Flush sequences all that is pending now and returns a checkpoint that covers it. It waits for another sequencer's step to end.
 func (s *Sequencer) Flush(ctx context.Context, tenant database.TenantID) (Checkpoint, error) {
 	for {
-		n, err := s.Step(ctx, tenant)
+		n, err := s.sequence(ctx, tenant, true)
 		if err != nil {
 			return Checkpoint{}, err
 		}

@@ -94,7 +94,7 @@ func TestManyWritersTwoSequencers(t *testing.T) {
 		l.flush(tenant)
 		l.whole(tenant, int64(len(ids)))
 		l.same(tenant, ids)
-		if _, err := second.Step(t.Context(), tenant); err != nil {
+		if _, err := second.Flush(t.Context(), tenant); err != nil {
 			t.Fatal(err)
 		}
 		r, err := Verify(t.Context(), NewStore(l.db, tenant, ""), VerifyOptions{VerifierKey: l.key(tenant), Anchor: second.anchor.Path(tenant)})
@@ -168,6 +168,41 @@ func TestKilledAtEachStatement(t *testing.T) {
 	}
 	l.t = t
 	l.whole(theirs, 2)
+}
+
+// TestFlushWaitsForTheLeader: while another sequencer leads, Step leaves the events to it, and Flush waits.
+func TestFlushWaitsForTheLeader(t *testing.T) {
+	l := newLog(t)
+	l.record(ours, 3)
+	flushed := make(chan Checkpoint)
+	err := l.db.Tenant(t.Context(), ours, func(ctx context.Context, tx *database.Tx) error {
+		if _, err := l.hub(l.dir).lock(ctx, tx, true); err != nil {
+			return err
+		}
+		if n, err := l.sequencer.Step(t.Context(), ours); n != 0 || err != nil {
+			t.Errorf("a step beside the leader: %d, %v", n, err)
+		}
+		go func() {
+			c, err := l.sequencer.Flush(t.Context(), ours)
+			if err != nil {
+				t.Error(err)
+			}
+			flushed <- c
+		}()
+		select {
+		case c := <-flushed:
+			t.Errorf("a flush beside the leader covers %d of 3 events", c.Size)
+			return errChangedMind
+		case <-time.After(100 * time.Millisecond):
+			return nil
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := <-flushed; c.Size != 3 {
+		t.Errorf("the flush covers %d of 3 events", c.Size)
+	}
 }
 
 // killed runs one phase of a sequencer that dies at that point.
