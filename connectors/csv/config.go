@@ -177,7 +177,7 @@ func isName(text string) bool {
 
 // stream describes the file's rows. A field that is not part of the key may be null.
 func (f *file) stream() contract.Stream {
-	s := contract.Stream{Name: f.Stream, Key: f.Key, Subject: f.Subject, Deletes: f.Deletes, Mode: contract.Snapshot}
+	s := contract.Stream{Name: f.Stream, Key: f.Key, Subject: f.Subject, Deletes: f.Deletes, Mode: contract.Snapshot, Compares: true}
 	for _, c := range f.Columns {
 		s.Fields = append(s.Fields, contract.Field{Name: c.Name, Type: c.Type, Optional: !slices.Contains(f.Key, c.Name)})
 	}

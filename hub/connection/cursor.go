@@ -53,8 +53,8 @@ SELECT coalesce(sum(changes), 0)::bigint FROM connection_cursor WHERE tenant_id 
 	stale := row.mapping != s.Mapping || row.lookedUp != changes
 	snapshot := s.Stream.Mode != contract.Incremental
 	if !row.exists || s.Full || snapshot && (stale || row.complete) {
-		if !row.exists || s.Full || stale {
-			row.sealed = []byte{} // else the connector may see at once that nothing changed since it came to the end
+		if !row.exists || s.Full || stale || !s.Stream.Compares {
+			row.sealed = []byte{} // else the connector sees at once whether anything changed since it came to the end
 		}
 		row.mapping, row.lookedUp = s.Mapping, changes
 		return row.restart(ctx, tx, t, connection, run, s.Stream, now)

@@ -52,7 +52,7 @@ type Mode string
 
 const (
 	Incremental Mode = "incremental" // only what is new since the cursor
-	Snapshot    Mode = "snapshot"    // everything each time; a cursor only resumes an unfinished snapshot
+	Snapshot    Mode = "snapshot"    // everything each time; a cursor resumes an unfinished snapshot (and see Compares)
 )
 
 // Stream describes one kind of record of a source: a table, a log, a resource.
@@ -65,6 +65,10 @@ type Stream struct {
 	Subject string  `json:"subject,omitempty"`
 	Deletes Deletes `json:"deletes,omitempty"` // "" means none
 	Mode    Mode    `json:"mode,omitempty"`    // "" means snapshot
+	// Compares says of a snapshot that its connector, given the cursor of a finished one, compares the source with it: unchanged, it brings nothing and
+	// does not say SnapshotComplete; changed, it brings everything. Others are never given such a cursor: one that took it for the place to go
+	// on from would bring nothing, call the snapshot complete, and have every record taken back.
+	Compares bool `json:"compares,omitempty"`
 }
 
 // Validate says whether the stream's description makes sense; the error wraps ErrSchema and names the field.
@@ -93,6 +97,9 @@ func (s Stream) Validate() error {
 		}
 	default:
 		return fmt.Errorf("%w: stream %q: deletes is none, tombstone or absence, not %q", ErrSchema, s.Name, s.Deletes)
+	}
+	if s.Compares && s.Mode == Incremental {
+		return fmt.Errorf("%w: stream %q: only a snapshot compares", ErrSchema, s.Name)
 	}
 	switch s.Mode {
 	case "", Incremental, Snapshot:

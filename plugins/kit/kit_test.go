@@ -77,6 +77,7 @@ func (l *list) Describe(config []byte) (sdk.Description, error) {
 		Name: "numbers", Key: []string{"n"}, Subject: "who", Deletes: contract.DeletesAbsence, Mode: contract.Snapshot,
 		Fields: []contract.Field{{Name: "n", Type: contract.Int}, {Name: "who", Type: contract.String}},
 	}}
+	d.Streams[0].Compares = l.defect == "completes unchanged"
 	return d, nil
 }
 
@@ -99,6 +100,7 @@ func (l *list) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *sdk
 	switch {
 	case l.defect == "empty":
 		return out.Checkpoint(nil)
+	case from >= c.N && l.defect == "completes unchanged":
 	case from >= c.N && l.defect != "repeats at the end":
 		from = 0
 	case from >= c.N:
@@ -222,6 +224,7 @@ func TestDefectsAreFound(t *testing.T) {
 		{"loses on resume", "resumes at every checkpoint", "1 of 23 records are missing"},
 		{"loses on resume", "as a process that ends early", "1 of 23 records are missing"},
 		{"repeats at the end", "has nothing new at the end", "22 of 23 records are missing"},
+		{"completes unchanged", "has nothing new at the end", "take back every record"},
 		{"swallows errors", "stops when told", "instead of the Output's error"},
 		{"logs the secret", "keeps secrets", "stands in the log"},
 		{"secret in cursor", "keeps secrets", "stands in a cursor"},
