@@ -64,10 +64,7 @@ func (f *face) syncs() {
 			if err != nil {
 				return nil, err
 			}
-			if err := c.Startable(); err != nil {
-				return nil, err
-			}
-			run, err := sync.Start(ctx, f.Temporal, sync.Target{Tenant: caller.Tenant, Connection: c.ID}, in.Body.Full, caller.Client.String())
+			run, err := sync.Start(ctx, f.Temporal, f.DB, sync.Target{Tenant: caller.Tenant, Connection: c.ID}, in.Body.Full, caller.Client.String())
 			return &body[startedRun]{startedRun{run}}, err
 		})
 	register(f, operation{http.MethodGet, "/connections/{name}/syncs", "List a connection's runs, newest first", readSyncs, "syncs", 0},
@@ -99,10 +96,7 @@ func (f *face) syncs() {
 			if err != nil {
 				return nil, err
 			}
-			if err := c.Startable(); err != nil {
-				return nil, err
-			}
-			run, err := sync.StartReplay(ctx, f.Temporal, sync.Target{Tenant: caller.Tenant, Connection: c.ID}, caller.Client.String())
+			run, err := sync.StartReplay(ctx, f.Temporal, f.DB, sync.Target{Tenant: caller.Tenant, Connection: c.ID}, caller.Client.String())
 			return &body[startedRun]{startedRun{run}}, err
 		})
 	register(f, operation{http.MethodPost, "/connections/{name}/cancel", "End the run that is under way; what it stored stays", writeSyncs, "syncs", 0},

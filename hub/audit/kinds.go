@@ -41,13 +41,10 @@ const (
 	// SyncStarted and SyncEnded: a run. Fields: connection, run, full; at the end also stored, dead, outcome.
 	SyncStarted = "sync.started"
 	SyncEnded   = "sync.ended"
-	// DeadReplayed: dead letters were put through the mapping again. Fields: connection, records, stored, dead.
-	DeadReplayed = "dead.replayed"
 
 	// Tenants and purposes. Fields: tenant or purpose.
-	TenantAdded   = "tenant.added"
-	TenantRemoved = "tenant.removed"
-	PurposeAdded  = "purpose.added"
+	TenantAdded  = "tenant.added"
+	PurposeAdded = "purpose.added"
 
 	// GrantAdded and GrantRemoved: an access grant. Fields: grant.
 	GrantAdded   = "grant.added"

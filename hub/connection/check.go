@@ -6,20 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lrshub/lrshub/hub/mapping"
 	"github.com/lrshub/lrshub/plugins/contract"
 )
-
-// ErrUnknownConnector: no connector of that name is built in or installed.
-var ErrUnknownConnector = errors.New("connection: no such connector")
-
-// UnknownConnector tells which connectors there are.
-func UnknownConnector(name string, known []string) error {
-	return fmt.Errorf("%w: %q: there are %s (see: lrshub connector list)", ErrUnknownConnector, name, strings.Join(known, ", "))
-}
 
 // Checked is a specification that Check found good; only such a one can be added.
 type Checked struct {

@@ -194,18 +194,17 @@ func trouble(h *hub) {
 
 func cancelAndPause(h *hub) {
 	c, _ := h.addLedger("slow", 1000, "slow 100")
-	syncs := Syncs{Client: h.client, DB: h.db}
-	if _, err := syncs.Start(h.Context(), tenant, c.ID, false, "client-1"); err != nil {
+	if _, err := Start(h.Context(), h.client, h.db, h.target(c), false, "client-1"); err != nil {
 		h.Fatal(err)
 	}
 	going := h.newest(c, "getting on", func(r connection.Run) bool { return r.Total.Statements > 0 })
-	if _, err := syncs.Start(h.Context(), tenant, c.ID, false, "client-1"); !errors.Is(err, connection.ErrRunning) {
+	if _, err := Start(h.Context(), h.client, h.db, h.target(c), false, "client-1"); !errors.Is(err, connection.ErrRunning) {
 		h.Errorf("a second start: %v", err)
 	}
 	if s, err := Describe(h.Context(), h.client, h.target(c)); err != nil || !s.Running || s.Run != going.ID || s.Attempt != 1 || s.Scheduled {
 		h.Errorf("status: %+v, %v", s, err)
 	}
-	if err := syncs.Cancel(h.Context(), tenant, c.ID); err != nil {
+	if err := Cancel(h.Context(), h.client, h.target(c)); err != nil {
 		h.Fatal(err)
 	}
 	cancelled := h.newest(c, "cancelled", func(r connection.Run) bool { return r.State != connection.Running })
@@ -217,11 +216,11 @@ func cancelAndPause(h *hub) {
 		h.Errorf("the workflow of a cancelled run: %v", err)
 	}
 	h.keepHistory("sync-cancelled.json", h.target(c).workflowID())
-	if err := syncs.Cancel(h.Context(), tenant, c.ID); err != nil {
+	if err := Cancel(h.Context(), h.client, h.target(c)); !errors.Is(err, ErrNotRunning) {
 		h.Errorf("nothing to cancel: %v", err)
 	}
 	// A pause ends the run, and none starts until the connection is resumed.
-	if _, err := syncs.Start(h.Context(), tenant, c.ID, false, "client-1"); err != nil {
+	if _, err := Start(h.Context(), h.client, h.db, h.target(c), false, "client-1"); err != nil {
 		h.Fatal(err)
 	}
 	h.newest(c, "getting on", func(r connection.Run) bool { return r.ID != cancelled.ID && r.Total.Statements > 0 })
@@ -234,7 +233,7 @@ func cancelAndPause(h *hub) {
 		h.Fatal(err)
 	}
 	h.newest(c, "ended", func(r connection.Run) bool { return r.State == connection.Cancelled })
-	if _, err := syncs.Start(h.Context(), tenant, c.ID, false, "client-1"); !errors.Is(err, connection.ErrPaused) {
+	if _, err := Start(h.Context(), h.client, h.db, h.target(c), false, "client-1"); !errors.Is(err, connection.ErrPaused) {
 		h.Errorf("a start while paused: %v", err)
 	}
 	h.do(tenant, func(ctx context.Context, tx *database.Tx) (err error) {
@@ -261,7 +260,7 @@ func deadLetters(h *hub) {
 	h.write(filepath.Join(folder, "exam.csv"), exams+"e9,Ninth,10\n")
 	// The exam is read only by a sync, which brings the marks again too: so mend the mapping instead, and replay.
 	h.apply(c, strings.Replace(tablesFile, `max: "${exam.out_of}"`, `max: "${exam == null ? 10.0 : exam.out_of}"`, 1), folder)
-	if _, err := StartReplay(h.Context(), h.client, h.target(c), "client-1"); err != nil {
+	if _, err := StartReplay(h.Context(), h.client, h.db, h.target(c), "client-1"); err != nil {
 		h.Fatal(err)
 	}
 	if err := Wait(h.Context(), h.client, h.target(c)); err != nil {
@@ -339,7 +338,7 @@ func nothingInClear(h *hub) {
 func workersChange(h *hub) {
 	c, _ := h.addLedger("moving", 150, "slow 50")
 	first := h.work(h.deps())
-	run, err := Start(h.Context(), h.client, h.target(c), true, "client-1")
+	run, err := Start(h.Context(), h.client, h.db, h.target(c), true, "client-1")
 	if err != nil {
 		h.Fatal(err)
 	}

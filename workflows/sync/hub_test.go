@@ -205,7 +205,7 @@ func (h *hub) target(c connection.Connection) Target { return Target{Tenant: ten
 // sync runs a connection to its end and gives the run.
 func (h *hub) sync(c connection.Connection, full bool) (connection.Run, error) {
 	h.Helper()
-	run, err := Start(h.Context(), h.client, h.target(c), full, "client-1")
+	run, err := Start(h.Context(), h.client, h.db, h.target(c), full, "client-1")
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -20,21 +20,26 @@ import (
 var ErrNotRunning = errors.New("sync: no run of this connection is under way")
 
 // Start starts a run of a connection; full ignores what is known and reads everything. by is the id of the credential that asks. It gives the id of
-// the run, which appears in Postgres (connection.GetRun) once it began. connection.ErrRunning when one is under way.
-func Start(ctx context.Context, c client.Client, t Target, full bool, by string) (uuid.UUID, error) {
-	return start(ctx, c, "Sync", Input{Target: t, Full: full, By: by})
+// the run, which appears in Postgres (connection.GetRun) once it began. Errors: connection.ErrUnknown, connection.ErrPaused, connection.ErrRunning when one is under way.
+func Start(ctx context.Context, c client.Client, db *database.DB, t Target, full bool, by string) (uuid.UUID, error) {
+	return start(ctx, c, db, "Sync", Input{Target: t, Full: full, By: by})
 }
 
 // StartReplay starts a run that maps the connection's open dead letters again. Otherwise as Start.
-func StartReplay(ctx context.Context, c client.Client, t Target, by string) (uuid.UUID, error) {
-	return start(ctx, c, "Replay", Input{Target: t, By: by})
+func StartReplay(ctx context.Context, c client.Client, db *database.DB, t Target, by string) (uuid.UUID, error) {
+	return start(ctx, c, db, "Replay", Input{Target: t, By: by})
 }
 
-// closing is how long a run that has ended may take to close its execution: until then another cannot start.
-const closing = 2 * time.Second
+// closing is how long the execution of a run that has ended may stay open: after the death of a hub Temporal waits 10 s for whoever had taken its last task.
+const closing = 30 * time.Second
 
-func start(ctx context.Context, c client.Client, workflow string, in Input) (uuid.UUID, error) {
+// start starts an execution. A run is over, for everyone who looks, when its row says so; its execution closes later, and is waited for.
+func start(ctx context.Context, c client.Client, db *database.DB, workflow string, in Input) (uuid.UUID, error) {
 	for deadline := time.Now().Add(closing); ; {
+		underWay, err := startable(ctx, db, in.Target)
+		if err != nil {
+			return uuid.Nil, err
+		}
 		run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 			ID: in.workflowID(), TaskQueue: Queue, WorkflowExecutionErrorWhenAlreadyStarted: true,
 			WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
@@ -43,19 +48,36 @@ func start(ctx context.Context, c client.Client, workflow string, in Input) (uui
 		if err == nil {
 			return RunID(run.GetRunID()), nil
 		}
-		var running *serviceerror.WorkflowExecutionAlreadyStarted
+		var open *serviceerror.WorkflowExecutionAlreadyStarted
 		switch {
-		case !errors.As(err, &running):
+		case !errors.As(err, &open):
 			return uuid.Nil, fmt.Errorf("sync: start: %w", err)
-		case time.Now().After(deadline):
+		case underWay || time.Now().After(deadline):
 			return uuid.Nil, fmt.Errorf("%w: wait for it, or cancel it", connection.ErrRunning)
 		}
 		select {
 		case <-ctx.Done():
 			return uuid.Nil, ctx.Err()
-		case <-time.After(closing / 20):
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// startable says at once what a run would find out when it begins, and whether one is under way.
+func startable(ctx context.Context, db *database.DB, t Target) (underWay bool, err error) {
+	err = db.ReadTenant(ctx, t.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		c, err := connection.Get(ctx, tx, t.Connection.String())
+		if err != nil {
+			return err
+		}
+		if err := c.Startable(); err != nil {
+			return err
+		}
+		newest, err := connection.History(ctx, tx, t.Connection, time.Time{}, 1)
+		underWay = len(newest) == 1 && newest[0].State == connection.Running
+		return err
+	})
+	return underWay, err
 }
 
 // RunError is how a run failed. Class is a contract.Class or one of this package's.
@@ -82,7 +104,13 @@ func Wait(ctx context.Context, c client.Client, t Target) error {
 
 // Cancel asks the connection's run to end; what it stored stays. ErrNotRunning when there is none. It does not wait for the end.
 func Cancel(ctx context.Context, c client.Client, t Target) error {
-	err := c.CancelWorkflow(ctx, t.workflowID(), "")
+	d, err := c.DescribeWorkflowExecution(ctx, t.workflowID(), "") // Temporal says yes to whoever cancels once more what was cancelled
+	if err == nil && d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return ErrNotRunning
+	}
+	if err == nil {
+		err = c.CancelWorkflow(ctx, t.workflowID(), "")
+	}
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
 		return ErrNotRunning
@@ -135,57 +163,4 @@ func Describe(ctx context.Context, c client.Client, t Target) (Status, error) {
 		s.NextRun = schedule.Info.NextActionTimes[0]
 	}
 	return s, nil
-}
-
-// Syncs steers syncs for a face that knows nothing of Temporal.
-type Syncs struct {
-	Client client.Client
-	DB     *database.DB
-}
-
-// Start starts a run and gives its id. Errors: connection.ErrUnknown, connection.ErrPaused, connection.ErrRunning.
-func (s Syncs) Start(ctx context.Context, tenant database.TenantID, id uuid.UUID, full bool, by string) (uuid.UUID, error) {
-	if err := s.startable(ctx, tenant, id); err != nil {
-		return uuid.Nil, err
-	}
-	return Start(ctx, s.Client, Target{tenant, id}, full, by)
-}
-
-// Replay starts a run that maps the open dead letters again. Errors as of Start.
-func (s Syncs) Replay(ctx context.Context, tenant database.TenantID, id uuid.UUID, by string) error {
-	if err := s.startable(ctx, tenant, id); err != nil {
-		return err
-	}
-	_, err := StartReplay(ctx, s.Client, Target{tenant, id}, by)
-	return err
-}
-
-// startable says at once what the run would find out when it begins.
-func (s Syncs) startable(ctx context.Context, tenant database.TenantID, id uuid.UUID) error {
-	return s.DB.ReadTenant(ctx, tenant, func(ctx context.Context, tx *database.Tx) error {
-		c, err := connection.Get(ctx, tx, id.String())
-		if err != nil {
-			return err
-		}
-		return c.Startable()
-	})
-}
-
-// Cancel ends the connection's run, if one is under way.
-func (s Syncs) Cancel(ctx context.Context, tenant database.TenantID, id uuid.UUID) error {
-	err := Cancel(ctx, s.Client, Target{tenant, id})
-	if errors.Is(err, ErrNotRunning) {
-		return nil
-	}
-	return err
-}
-
-// Schedule makes the connection's schedule what the connection says: its interval, and whether it is paused.
-func (s Syncs) Schedule(ctx context.Context, tenant database.TenantID, c connection.Connection) error {
-	return EnsureSchedule(ctx, s.Client, tenant, c)
-}
-
-// Unschedule removes the connection's schedule, if it has one.
-func (s Syncs) Unschedule(ctx context.Context, tenant database.TenantID, id uuid.UUID) error {
-	return deleteSchedule(ctx, s.Client, Target{tenant, id}.scheduleID())
 }

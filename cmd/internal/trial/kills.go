@@ -181,29 +181,12 @@ func (r *kills) kill(ctx context.Context, victim Victim) error {
 	}
 }
 
-// afterKill is how long the workflow of a run that has ended may still be open when the hub was killed just then: Temporal waits 10 s for
-// whoever had taken its last task. Until then the hub says that a sync is running (exit code 5).
-const afterKill = 30 * time.Second
-
 // start starts a run and remembers which: until it begins, the newest that the hub tells of is the one before.
 func (r *kills) start(ctx context.Context, flags ...string) error {
-	args := append([]string{"sync", "run", "results", "-o", "json"}, flags...)
-	for began := time.Now(); ; time.Sleep(500 * time.Millisecond) {
-		result, err := r.hub.Run(ctx, args...)
-		if err != nil {
-			return err
-		}
-		if result.Code == 5 && time.Since(began) < afterKill {
-			continue
-		}
-		if result.Code != 0 {
-			return fmt.Errorf("lrshub %s: exit code %d: %s", strings.Join(args, " "), result.Code, result.Err)
-		}
-		var started struct{ Run string }
-		err = json.Unmarshal([]byte(result.Out), &started)
-		r.started = started.Run
-		return err
-	}
+	var started struct{ Run string }
+	err := r.hub.JSON(ctx, &started, append([]string{"sync", "run", "results"}, flags...)...)
+	r.started = started.Run
+	return err
 }
 
 // run is what sync status tells.
