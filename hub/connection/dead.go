@@ -256,7 +256,9 @@ UPDATE dead_letter SET state = $5, sealed = '' WHERE tenant_id = $1 AND connecti
 func HasDeadLetter(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream string, generation int64, keys [][]byte) (map[string]bool, error) {
 	var found [][]byte
 	err := tx.SelectContext(ctx, &found, `
-SELECT key FROM dead_letter WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND generation = $4 AND key = ANY($5) AND state = 'open'`,
+SELECT l.key FROM unnest($5::bytea[]) AS n(key)
+CROSS JOIN LATERAL (SELECT key FROM dead_letter
+    WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = n.key AND generation = $4 AND state = 'open' LIMIT 1) AS l`,
 		tx.Tenant, connection, stream, generation, database.Byteas(keys))
 	if err != nil {
 		return nil, fmt.Errorf("connection: find dead letters: %w", err)

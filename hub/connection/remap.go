@@ -37,7 +37,7 @@ func StoredRecords(ctx context.Context, tx *database.Tx, v *vault.Vault, connect
 	}
 	rows, err := tx.QueryContext(ctx, `
 SELECT r.key, r.sealed, r.subject_id, k.epoch, k.wrapped FROM source_record r
-LEFT JOIN subject_key k ON k.tenant_id = r.tenant_id AND k.subject_id = r.subject_id AND k.class = $6
+LEFT JOIN LATERAL (SELECT epoch, wrapped FROM subject_key WHERE tenant_id = $1 AND subject_id = r.subject_id AND class = $6 LIMIT 1) AS k ON true
 WHERE r.tenant_id = $1 AND r.connection_id = $2 AND r.stream = $3 AND r.key > $4 ORDER BY r.key LIMIT $5`,
 		tx.Tenant, connection, stream, after, limit, vault.Learning)
 	if err != nil {

@@ -2,7 +2,6 @@ package connection
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -24,6 +23,7 @@ type SourceRecord struct {
 	Outputs    []Output
 	Subject    uuid.UUID // whose key seals it; Nil: the tenant's
 	Sealed     []byte    // pruned record; empty when the source no longer has it
+	Stored     bool      // there is a row of it
 }
 
 // Output is a live statement that a source record gave.
@@ -79,8 +79,9 @@ SELECT stream FROM known UNION ALL SELECT stream FROM made`, tx.Tenant, connecti
 // SourceRecords gives what is known of the records with these keys, by key, without their content.
 func SourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, keys [][]byte) (map[string]SourceRecord, error) {
 	rows, err := tx.QueryContext(ctx, `
-SELECT key, revision, generation, digest, outputs, subject_id, length(sealed) FROM source_record
-WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = ANY($4)`, tx.Tenant, connection, stream, database.Byteas(keys))
+SELECT r.* FROM unnest($4::bytea[]) AS n(key)
+CROSS JOIN LATERAL (SELECT key, revision, generation, digest, outputs, subject_id, length(sealed) FROM source_record
+    WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = n.key LIMIT 1) AS r`, tx.Tenant, connection, stream, database.Byteas(keys))
 	if err != nil {
 		return nil, fmt.Errorf("connection: source records: %w", err)
 	}
@@ -100,7 +101,7 @@ WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = ANY($4)`, 
 var present = []byte{0}
 
 func scanSourceRecord(rows *sql.Rows) (SourceRecord, error) {
-	var r SourceRecord
+	r := SourceRecord{Stored: true}
 	var outputs []byte
 	var size int
 	if err := rows.Scan(&r.Key, &r.Revision, &r.Generation, &r.Digest, &outputs, &r.Subject, &size); err != nil {
@@ -117,9 +118,20 @@ func scanSourceRecord(rows *sql.Rows) (SourceRecord, error) {
 // ErrOvertaken: a record was given a later revision than the one to be written, after that was made.
 var ErrOvertaken = errors.New("connection: another worker stored a later revision of these records meanwhile")
 
+const insertSourceRecords = `
+INSERT INTO source_record (tenant_id, connection_id, stream, key, revision, generation, digest, outputs, subject_id, sealed)
+SELECT $1, $2, $3, n.* FROM unnest($4::bytea[], $5::integer[], $6::bigint[], $7::bytea[], $8::bytea[], $9::uuid[], $10::bytea[]) AS n
+`
+
+// orRevise completes insertSourceRecords where some are there already.
+const orRevise = `
+ON CONFLICT (tenant_id, connection_id, stream, key) DO UPDATE SET revision = excluded.revision, generation = excluded.generation,
+    digest = excluded.digest, outputs = excluded.outputs, subject_id = excluded.subject_id, sealed = excluded.sealed
+WHERE source_record.revision <= excluded.revision`
+
 // SaveSourceRecords writes records with distinct keys, in one order. It never takes a revision back: a worker that was taken for dead may wake up with a page in
 // hand, while another one reads on in the same run. ErrOvertaken: what the transaction wrote must be rolled back.
-func SaveSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, list []SourceRecord) error {
+func SaveSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, list []SourceRecord) (err error) {
 	if len(list) == 0 {
 		return nil
 	}
@@ -134,19 +146,22 @@ func SaveSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUI
 		}
 		revisions[i], generations[i], subjects[i] = int32(r.Revision), r.Generation, r.Subject
 	}
-	result, err := tx.ExecContext(ctx, `
-INSERT INTO source_record (tenant_id, connection_id, stream, key, revision, generation, digest, outputs, subject_id, sealed)
-SELECT $1, $2, $3, n.* FROM unnest($4::bytea[], $5::integer[], $6::bigint[], $7::bytea[], $8::bytea[], $9::uuid[], $10::bytea[]) AS n
-ON CONFLICT (tenant_id, connection_id, stream, key) DO UPDATE SET revision = excluded.revision, generation = excluded.generation,
-    digest = excluded.digest, outputs = excluded.outputs, subject_id = excluded.subject_id, sealed = excluded.sealed
-WHERE source_record.revision <= excluded.revision`,
-		tx.Tenant, connection, stream, database.Byteas(keys), database.Int4s(revisions), database.Int8s(generations), database.Byteas(digests),
-		database.Byteas(outputs), database.NullUUIDs(subjects), database.Byteas(sealed))
+	arguments := []any{tx.Tenant, connection, stream, database.Byteas(keys), database.Int4s(revisions), database.Int8s(generations), database.Byteas(digests),
+		database.Byteas(outputs), database.NullUUIDs(subjects), database.Byteas(sealed)}
+	var written int64
+	if slices.ContainsFunc(list, func(r SourceRecord) bool { return r.Stored }) {
+		var result sql.Result
+		if result, err = tx.ExecContext(ctx, insertSourceRecords+orRevise, arguments...); err == nil {
+			written, err = result.RowsAffected()
+		}
+	} else {
+		written, err = tx.InsertNew(ctx, "source_record_pkey", insertSourceRecords, orRevise, arguments...)
+	}
 	if err != nil {
 		return fmt.Errorf("connection: save source records: %w", err)
 	}
-	if written, err := result.RowsAffected(); err != nil || written != int64(n) {
-		return cmp.Or(err, ErrOvertaken)
+	if written != int64(n) {
+		return ErrOvertaken
 	}
 	return nil
 }
@@ -198,9 +213,10 @@ func Lookup(ctx context.Context, tx *database.Tx, v *vault.Vault, connection uui
 		return nil, err
 	}
 	rows, err := tx.QueryContext(ctx, `
-SELECT r.key, r.sealed, r.subject_id, k.epoch, k.wrapped FROM source_record r
-LEFT JOIN subject_key k ON k.tenant_id = r.tenant_id AND k.subject_id = r.subject_id AND k.class = $5
-WHERE r.tenant_id = $1 AND r.connection_id = $2 AND r.stream = $3 AND r.key = ANY($4) AND length(r.sealed) > 0`,
+SELECT n.key, r.sealed, r.subject_id, k.epoch, k.wrapped FROM unnest($4::bytea[]) AS n(key)
+CROSS JOIN LATERAL (SELECT sealed, subject_id FROM source_record
+    WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = n.key AND length(sealed) > 0 LIMIT 1) AS r
+LEFT JOIN LATERAL (SELECT epoch, wrapped FROM subject_key WHERE tenant_id = $1 AND subject_id = r.subject_id AND class = $5 LIMIT 1) AS k ON true`,
 		tx.Tenant, connection, stream, database.Byteas(keys), vault.Learning)
 	if err != nil {
 		return nil, fmt.Errorf("connection: look up records: %w", err)

@@ -7,6 +7,10 @@
 // Connections send []byte parameters in Postgres' binary format (lib/pq's binary_parameters), which saves a round trip for each
 // query and half the bytes of each bytea. So a []byte parameter is right for bytea, for uuid as 16 raw bytes and for the arrays of
 // this package, but JSON must go as a string or as database.JSON.
+//
+// Many rows are looked for by unnest($2) CROSS JOIN LATERAL (SELECT ... LIMIT 1, or OFFSET 0 where there may be several): one probe of
+// the whole key each. With = ANY($2), or a plain join, the planner may read all rows of the tenant every time: it takes a table that has just
+// been filled, and not yet analyzed, for empty.
 package database
 
 import (

@@ -16,6 +16,25 @@ type Tx struct {
 	Tenant TenantID
 }
 
+// InsertNew inserts rows of which most likely none is there: at first as if so, and after a violation of that unique constraint once more with
+// onConflict (ON CONFLICT ...) behind. That costs a fifth of an insert when it comes at once: each row is written twice then, the first time on trial.
+func (tx *Tx) InsertNew(ctx context.Context, constraint, insert, onConflict string, args ...any) (rows int64, err error) {
+	if _, err := tx.ExecContext(ctx, "SAVEPOINT insert_new"); err != nil {
+		return 0, err
+	}
+	result, err := tx.ExecContext(ctx, insert, args...)
+	if IsUnique(err, constraint) {
+		if _, err := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT insert_new"); err != nil {
+			return 0, err
+		}
+		result, err = tx.ExecContext(ctx, insert+onConflict, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 // attempts bounds how often a transaction runs that Postgres gave up on in favour of another.
 const attempts = 5
 

@@ -33,7 +33,6 @@ type draft struct {
 	key     []byte // blind
 	digest  []byte // keyed, of the pruned record
 	known   connection.SourceRecord
-	exists  bool
 	mapped  []mapped
 	subject xapi.Identifier // whose record it is; zero: nobody's
 
@@ -130,7 +129,7 @@ func (d *drafts) recall(ctx context.Context, tx *database.Tx) error {
 		return err
 	}
 	for _, f := range d.list {
-		f.known, f.exists = known[string(f.key)]
+		f.known = known[string(f.key)]
 	}
 	if d.run.Generation > 0 && !d.replayed {
 		return d.twice(ctx, tx)
@@ -142,7 +141,7 @@ func (d *drafts) recall(ctx context.Context, tx *database.Tx) error {
 // the same record, in a page that is given again.
 func (d *drafts) twice(ctx context.Context, tx *database.Tx) error {
 	again := func(f *draft) bool {
-		return f.exists && !f.known.Gone() && f.known.Generation == d.run.Generation && !bytes.Equal(f.known.Digest, f.digest)
+		return f.known.Stored && !f.known.Gone() && f.known.Generation == d.run.Generation && !bytes.Equal(f.known.Digest, f.digest)
 	}
 	var keys [][]byte
 	for _, f := range d.list {
@@ -174,7 +173,7 @@ func (d *drafts) gone(ctx context.Context, tx *database.Tx, limit int) error {
 		return err
 	}
 	for _, known := range list {
-		d.list = append(d.list, &draft{record: contract.Record{Deleted: true}, key: known.Key, known: known, exists: true})
+		d.list = append(d.list, &draft{record: contract.Record{Deleted: true}, key: known.Key, known: known})
 	}
 	return nil
 }
@@ -244,9 +243,9 @@ func (f *draft) keep() (kept []uuid.UUID, left []connection.Output) {
 }
 
 func (d *drafts) judge(f *draft) verdict {
-	same := len(f.statements) == 0 && f.exists && bytes.Equal(f.known.Digest, f.digest) && !f.known.Gone()
+	same := len(f.statements) == 0 && f.known.Stored && bytes.Equal(f.known.Digest, f.digest) && !f.known.Gone()
 	switch {
-	case same, f.record.Deleted && (!f.exists || f.known.Gone()):
+	case same, f.record.Deleted && (!f.known.Stored || f.known.Gone()):
 		return unchanged
 	case len(f.mapped) == 0 && f.voided == 0 && !f.record.Deleted && d.run.Mapping.Converts(d.run.Stream.Name):
 		return skipped

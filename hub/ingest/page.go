@@ -122,12 +122,13 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 		return Counts{}, err
 	}
 	counts := d.counts(page)
+	var b *batch
 	err = r.db.Tenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		purpose, err := people.FindPurpose(ctx, tx, run.Purpose)
 		if err != nil {
 			return err
 		}
-		b, err := r.seal(ctx, tx, origin{
+		b, err = r.seal(ctx, tx, origin{
 			authority: r.Authority("connection", run.Connection), purpose: purpose.ID, connection: run.Connection,
 			catalogue: run.Mapping.Catalogue, verbs: verbs,
 		}, list, d.subjects())
@@ -161,6 +162,7 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 	if err != nil {
 		return Counts{}, fmt.Errorf("store a page of %s: %w", run.Stream.Name, err)
 	}
+	b.recalled.Remember()
 	return counts, nil
 }
 

@@ -113,7 +113,7 @@ func (d *drafts) mended() connection.DeadState {
 }
 
 func (d *drafts) sourceRecord(f *draft, subjects vault.Subjects) (connection.SourceRecord, error) {
-	rec := connection.SourceRecord{Key: f.key, Revision: f.revision, Generation: d.run.Generation, Digest: f.digest, Outputs: f.outputs}
+	rec := connection.SourceRecord{Key: f.key, Revision: f.revision, Generation: d.run.Generation, Digest: f.digest, Outputs: f.outputs, Stored: f.known.Stored}
 	if f.record.Deleted {
 		rec.Digest = []byte{}
 		return rec, nil

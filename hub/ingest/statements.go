@@ -13,6 +13,7 @@ import (
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -36,6 +37,7 @@ func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool
 	if err != nil {
 		return nil, err
 	}
+	var recalled *vault.Recalled
 	err = r.db.Tenant(ctx, caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		purpose, err := people.FindPurpose(ctx, tx, caller.Purpose)
 		if err != nil {
@@ -48,6 +50,7 @@ func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool
 		if err != nil {
 			return err
 		}
+		recalled = b.recalled
 		position, err := records.Clock(ctx, tx, len(list))
 		if err != nil {
 			return err
@@ -61,6 +64,7 @@ func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool
 	if err != nil {
 		return nil, fmt.Errorf("store statements: %w", err)
 	}
+	recalled.Remember()
 	return ids, nil
 }
 

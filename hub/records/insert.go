@@ -27,8 +27,7 @@ FROM unnest($2::bytea[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::timest
 WHERE NOT EXISTS (SELECT 1 FROM statement_tombstone t WHERE t.tenant_id = $1 AND t.id = n.id OFFSET 0)
 `
 
-// leaveStored completes insertStatements where ids may be stored already. It costs a fifth of the insert: each row is written twice, the
-// first time on trial.
+// leaveStored completes insertStatements where ids may be stored already.
 const leaveStored = "ON CONFLICT (tenant_id, id) DO NOTHING"
 
 // hopeful is from how many statements on a batch is first inserted as if all were new.
@@ -67,24 +66,11 @@ func Insert(ctx context.Context, tx *database.Tx, list []Statement) (stored map[
 	return stored, insertVoidings(ctx, tx, batch, stored)
 }
 
-// insert gives how many rows it wrote: those whose ids are neither stored nor erased. It first takes all for new, which they are but for what a
-// client sends again; a savepoint takes that back when it was wrong.
+// insert gives how many rows it wrote: those whose ids are neither stored nor erased.
 func insert(ctx context.Context, tx *database.Tx, batch []*Statement) (int64, error) {
 	arguments := insertArguments(tx.Tenant, batch)
 	if len(batch) >= hopeful {
-		if _, err := tx.ExecContext(ctx, "SAVEPOINT hopeful"); err != nil {
-			return 0, err
-		}
-		result, err := tx.ExecContext(ctx, insertStatements, arguments...)
-		if err == nil {
-			return result.RowsAffected()
-		}
-		if !database.IsUnique(err, "statement_pkey") {
-			return 0, err
-		}
-		if _, err := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT hopeful"); err != nil {
-			return 0, err
-		}
+		return tx.InsertNew(ctx, "statement_pkey", insertStatements, leaveStored, arguments...)
 	}
 	result, err := tx.ExecContext(ctx, insertStatements+leaveStored, arguments...)
 	if err != nil {
@@ -135,7 +121,8 @@ func repeats(ctx context.Context, tx *database.Tx, batch []*Statement) (map[uuid
 		Ours   bool
 	}
 	err := tx.SelectContext(ctx, &rows, `
-SELECT id, digest, xid = pg_current_xact_id() AS ours FROM statement WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+SELECT s.* FROM unnest($2::uuid[]) AS n(id)
+CROSS JOIN LATERAL (SELECT id, digest, xid = pg_current_xact_id() AS ours FROM statement WHERE tenant_id = $1 AND id = n.id LIMIT 1) AS s
 UNION ALL
 SELECT id, digest, false FROM statement_tombstone WHERE tenant_id = $1 AND id = ANY($2::uuid[])`, tx.Tenant, database.UUIDs(ids))
 	if err != nil {

@@ -186,10 +186,11 @@ type SealedAgent struct {
 // AgentsOf gives the agents that were cut out of statements, by statement, in the order of their slots.
 func AgentsOf(ctx context.Context, tx *database.Tx, statements []uuid.UUID) (map[uuid.UUID][]SealedAgent, error) {
 	rows, err := tx.QueryContext(ctx, `
-SELECT o.statement_id, o.slot, o.subject_id, o.role, o.direct, o.sealed, k.epoch, k.wrapped
-FROM statement_agent o
-LEFT JOIN subject_key k ON k.tenant_id = o.tenant_id AND k.subject_id = o.subject_id AND k.class = 1
-WHERE o.tenant_id = $1 AND o.statement_id = ANY($2) ORDER BY o.statement_id, o.slot`, tx.Tenant, database.UUIDs(statements))
+SELECT n.id, o.slot, o.subject_id, o.role, o.direct, o.sealed, k.epoch, k.wrapped
+FROM unnest($2::uuid[]) AS n(id)
+CROSS JOIN LATERAL (SELECT * FROM statement_agent WHERE tenant_id = $1 AND statement_id = n.id OFFSET 0) AS o
+LEFT JOIN LATERAL (SELECT epoch, wrapped FROM subject_key WHERE tenant_id = $1 AND subject_id = o.subject_id AND class = 1 LIMIT 1) AS k ON true
+ORDER BY n.id, o.slot`, tx.Tenant, database.UUIDs(statements))
 	if err != nil {
 		return nil, fmt.Errorf("records: select agents: %w", err)
 	}

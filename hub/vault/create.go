@@ -42,6 +42,7 @@ func (t *Tenant) create(ctx context.Context, tx *database.Tx, list, unnamed []*w
 		return nil, err
 	}
 	for _, w := range lost {
+		w.found = nil         // by rows that may be our own
 		if w.subject == nil { // erased between our insert and our look: the caller's transaction starts anew
 			return nil, fmt.Errorf("vault: a subject vanished while it was looked up: %w", ErrUnknownSubject)
 		}
@@ -147,6 +148,7 @@ func (t *Tenant) store(ctx context.Context, tx *database.Tx, list []*wanted) err
 	identifiers, wrapped := make([][]byte, len(list)), make([][]byte, len(list))
 	for i, w := range list {
 		ids[i], identifiers[i], wrapped[i] = w.subject.ID, w.fresh.identifier, w.fresh.wrapped
+		w.found = &found{id: ids[i], epoch: t.epoch, wrapped: string(wrapped[i])}
 	}
 	_, err := tx.ExecContext(ctx, `
 WITH new AS (SELECT * FROM unnest($2::uuid[], $3::bytea[], $4::bytea[]) AS n(id, identifier, wrapped)),

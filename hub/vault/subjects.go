@@ -17,10 +17,13 @@ import (
 )
 
 // Vault opens tenants' key rings and finds subjects in Postgres.
-type Vault struct{ keys *Keys }
+type Vault struct {
+	keys   *Keys
+	recent *recent
+}
 
 // New makes a vault over a key ring.
-func New(keys *Keys) *Vault { return &Vault{keys: keys} }
+func New(keys *Keys) *Vault { return &Vault{keys: keys, recent: newRecent()} }
 
 // Tenant gives what the tenant's keys can do without a database.
 func (v *Vault) Tenant(id database.TenantID) (*Tenant, error) { return v.keys.Tenant(id) }
@@ -32,6 +35,7 @@ type wanted struct {
 	alsoBlind  []byte // of its mbox_sha1sum, for a mailbox
 	identifier xapi.Identifier
 	subject    *Subject
+	found      *found // where it is by blind; nil: not there
 	fresh      *fresh // of a subject that is not stored yet
 }
 
@@ -46,6 +50,8 @@ type Recalled struct {
 	Subjects  Subjects   // of every identifier: those that exist, and new ones
 	Anonymous []*Subject // new ones that nothing identifies
 
+	vault   *Vault
+	era     uint64 // see recent
 	tenant  *Tenant
 	missing []*wanted // in the order of blind index
 	unnamed []*wanted
@@ -70,10 +76,11 @@ func (v *Vault) Recall(ctx context.Context, tx *database.Tx, ids []xapi.Identifi
 		return nil, err
 	}
 	list := t.wanted(ids)
-	if err := t.find(ctx, tx, list); err != nil {
+	era, err := v.find(ctx, tx, t, list)
+	if err != nil {
 		return nil, err
 	}
-	r := &Recalled{tenant: t, Subjects: make(Subjects, len(list)), Anonymous: make([]*Subject, anonymous)}
+	r := &Recalled{vault: v, era: era, tenant: t, Subjects: make(Subjects, len(list)), Anonymous: make([]*Subject, anonymous)}
 	for _, w := range list {
 		if w.subject == nil {
 			if err := t.newSubject(w); err != nil {
@@ -131,13 +138,30 @@ func (t *Tenant) wanted(ids []xapi.Identifier) []*wanted {
 	return list
 }
 
-// findSubjects probes both primary keys, one identifier at a time (LIMIT keeps the planner from joining tables whole): the guesses
-// about a table that was just filled would make it read all subjects for each batch.
+// findSubjects probes both primary keys (LIMIT and LATERAL: see package database).
 const findSubjects = `
 SELECT n.at, i.subject_id, k.epoch, k.wrapped
 FROM unnest($2::bytea[]) WITH ORDINALITY AS n(blind, at)
 CROSS JOIN LATERAL (SELECT subject_id FROM subject_index WHERE tenant_id = $1 AND blind = n.blind LIMIT 1) AS i
 LEFT JOIN LATERAL (SELECT epoch, wrapped FROM subject_key WHERE tenant_id = $1 AND subject_id = i.subject_id AND class = $3 LIMIT 1) AS k ON true`
+
+// Remember may be called once the transaction is committed: the subjects that Settle stored need not be looked for when they come again.
+func (r *Recalled) Remember() { r.vault.recent.keep(r.tenant.ID, r.era, r.missing) }
+
+// find is Tenant.find, with the help of what is remembered. It gives the era in which it looked.
+func (v *Vault) find(ctx context.Context, tx *database.Tx, t *Tenant, list []*wanted) (era uint64, err error) {
+	if era, err = v.recent.now(ctx, tx); err != nil {
+		return 0, err
+	}
+	if err := v.recent.fill(t, era, list); err != nil {
+		return 0, err
+	}
+	if err := t.find(ctx, tx, list); err != nil {
+		return 0, err
+	}
+	v.recent.keep(t.ID, era, list)
+	return era, nil
+}
 
 // find fills in the subjects that exist. A mailbox known only by its mbox_sha1sum is that subject.
 func (t *Tenant) find(ctx context.Context, tx *database.Tx, list []*wanted) error {
@@ -172,8 +196,12 @@ func (t *Tenant) probe(ctx context.Context, tx *database.Tx, list []*wanted, by 
 		if err := rows.Scan(&at, &id, &epoch, &wrapped); err != nil {
 			return err
 		}
-		if open[at-1].subject, err = t.Unwrap(id, Learning, int(epoch.Int32), wrapped); err != nil {
+		w := open[at-1]
+		if w.subject, err = t.Unwrap(id, Learning, int(epoch.Int32), wrapped); err != nil {
 			return fmt.Errorf("subject %s: %w", id, err)
+		}
+		if bytes.Equal(blinds[at-1], w.blind) {
+			w.found = &found{id: id, epoch: int(epoch.Int32), wrapped: string(wrapped)}
 		}
 	}
 	return rows.Err()
@@ -188,7 +216,8 @@ func (v *Vault) Identifiers(ctx context.Context, tx *database.Tx, ids []uuid.UUI
 		return nil, err
 	}
 	rows, err := tx.QueryContext(ctx, `
-SELECT id, identifier FROM subject WHERE tenant_id = $1 AND id = ANY($2) AND identifier IS NOT NULL`, tx.Tenant, database.UUIDs(ids))
+SELECT n.id, s.identifier FROM unnest($2::uuid[]) AS n(id)
+CROSS JOIN LATERAL (SELECT identifier FROM subject WHERE tenant_id = $1 AND id = n.id AND identifier IS NOT NULL LIMIT 1) AS s`, tx.Tenant, database.UUIDs(ids))
 	if err != nil {
 		return nil, fmt.Errorf("vault: read identifiers: %w", err)
 	}
@@ -233,7 +262,8 @@ func (v *Vault) Keys(ctx context.Context, tx *database.Tx, ids []uuid.UUID, clas
 		return nil, err
 	}
 	rows, err := tx.QueryContext(ctx, `
-SELECT subject_id, epoch, wrapped FROM subject_key WHERE tenant_id = $1 AND subject_id = ANY($2) AND class = $3`,
+SELECT n.id, k.epoch, k.wrapped FROM unnest($2::uuid[]) AS n(id)
+CROSS JOIN LATERAL (SELECT epoch, wrapped FROM subject_key WHERE tenant_id = $1 AND subject_id = n.id AND class = $3 LIMIT 1) AS k`,
 		t.ID, database.UUIDs(ids), class)
 	if err != nil {
 		return nil, fmt.Errorf("vault: read keys: %w", err)
