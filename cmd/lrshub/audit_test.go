@@ -162,13 +162,13 @@ func TestAuditOffline(t *testing.T) {
 	admin := tenantOf(t, "offline")
 	tenant, _ := logged(t, admin, 30)
 	dir := folder(t)
-	text := admin.must("audit", "export")
 	key := strings.TrimSpace(admin.must("audit", "key"))
 	anchored, err := os.ReadFile(filepath.Join(admin.hub.Data, "audit", fmt.Sprintf("tenant-%d.anchor", tenant)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	anchor := write(t, dir, "anchor", "%s", anchored)
+	text := admin.must("audit", "export") // after the anchor was copied
 	verify := func(text string) trial.Result {
 		t.Helper()
 		r, err := (&trial.Hub{Binary: binary}).Run(t.Context(), "audit", "verify", "--offline", write(t, dir, "log.ndjson", "%s", text), "--key", key, "--anchor", anchor)

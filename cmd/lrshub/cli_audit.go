@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -75,10 +76,10 @@ func auditVerify(r *remote) *cobra.Command {
 		Short: "Prove the whole log, or name the place that was altered (exit code 1)",
 		Long: `Prove every event, every column beside it, every hash, every checkpoint and the anchor. What is altered, removed or put in is named, and the
 exit code is 1. With --offline the log is an export and no hub is asked: give the verifier key that you got from the hub when you trusted it,
-and the anchor file if you have it.`,
+and the anchor file if you have it. Copy the anchor before you export: one copied later knows of later events, which the export is then said to miss.`,
 		Example: `  lrshub audit verify
-  lrshub audit export > log.ndjson
-  lrshub audit verify --offline log.ndjson --key "$(cat data/audit/tenant-1.vkey)" --anchor data/audit/tenant-1.anchor`,
+  cp data/audit/tenant-1.anchor . && lrshub audit export > log.ndjson
+  lrshub audit verify --offline log.ndjson --key "$(cat data/audit/tenant-1.vkey)" --anchor tenant-1.anchor`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			var report audit.Report
@@ -105,6 +106,9 @@ and the anchor file if you have it.`,
 			}
 			if err := showReport(r, report); err != nil {
 				return err
+			}
+			if offline != "" && slices.ContainsFunc(report.Findings, func(f audit.Finding) bool { return f.Place == audit.PlaceAnchor }) {
+				r.say("Was the anchor copied after the export was made? Then it knows of later events: copy it, export anew, and verify that.")
 			}
 			if report.FindingCount > 0 {
 				return exitError{exitFailed, report.Err().Error()}
