@@ -22,6 +22,9 @@ type localHub struct {
 // the same gate as any other.
 const administratorName = "local administrator"
 
+// administratorScopes leave out define: what the administrator tries out stays sealed, activities too.
+var administratorScopes = []string{"admin", "all/read", "statements/write"}
+
 // administrator gives the local administrator's token in the file of this name, and makes the client when there is no such file; an earlier one is
 // revoked then.
 func (f *folder) administrator(ctx context.Context, r *rooms, name string) (string, error) {
@@ -37,7 +40,7 @@ func (f *folder) administrator(ctx context.Context, r *rooms, name string) (stri
 				return err
 			}
 			var err error
-			c, err = r.clients.Create(ctx, tx, "up", auth.NewClient{Name: administratorName, Scopes: []string{"admin", "all"}, Purpose: people.DefaultPurpose})
+			c, err = r.clients.Create(ctx, tx, "up", auth.NewClient{Name: administratorName, Scopes: administratorScopes, Purpose: people.DefaultPurpose})
 			return err
 		})
 		return c.Token(), err

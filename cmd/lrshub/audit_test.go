@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,17 @@ func TestAuditOffline(t *testing.T) {
 		if r := verify(altered); r.Code != 1 || !strings.Contains(r.Out, "ALTERED") {
 			t.Errorf("%s: exit code %d: %s%s", what, r.Code, r.Out, r.Err)
 		}
+	}
+	unsigned := ""
+	for _, line := range lines {
+		if !strings.Contains(line, `{"checkpoint":`) {
+			unsigned += line
+		}
+	}
+	entries := strings.Count(unsigned, "\n") - 2 // all but the first and the last line
+	unsigned = regexp.MustCompile(`"entries":\d+`).ReplaceAllString(unsigned, fmt.Sprintf(`"entries":%d`, entries))
+	if r := mustRun(t, "audit", "verify", "--offline", write(t, dir, "log.ndjson", "%s", unsigned), "--key", key); r.Code != 1 || !strings.Contains(r.Out, "nothing of this log is signed") {
+		t.Errorf("an export without its checkpoints, and no anchor: exit code %d: %s%s", r.Code, r.Out, r.Err)
 	}
 	var other struct{ Key string }
 	person{t: t, hub: admin.hub}.json(&other, "audit", "key")

@@ -75,7 +75,7 @@ func auditVerify(r *remote) *cobra.Command {
 		Use:   "verify",
 		Short: "Prove the whole log, or name the place that was altered (exit code 1)",
 		Long: `Prove every event, every column beside it, every hash, every checkpoint and the anchor. What is altered, removed or put in is named, and the
-exit code is 1. With --offline the log is an export and no hub is asked: give the verifier key that you got from the hub when you trusted it,
+exit code is 1. A checkpoint that only the table or only the anchor has is no finding (a hub that dies while signing leaves one); a log that no checkpoint covers is. With --offline the log is an export and no hub is asked: give the verifier key that you got from the hub when you trusted it,
 and the anchor file if you have it. Copy the anchor before you export: one copied later knows of later events, which the export is then said to miss.`,
 		Example: `  lrshub audit verify
   cp data/audit/tenant-1.anchor . && lrshub audit export > log.ndjson
@@ -133,6 +133,7 @@ func showReport(r *remote, report audit.Report) error {
 func auditProve(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "prove EVENT", Short: "Print the proof that an event stands in the log (JSON, RFC 6962 inclusion)", Args: exactly("EVENT"),
+		Example: `  lrshub audit prove 01a20d93-64c8-7828-800a-5c1ff314f4ff > proof.json`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var proof json.RawMessage
 			if err := r.call(c.Context(), http.MethodGet, "/audit/events/"+url.PathEscape(args[0])+"/proof", nil, &proof); err != nil {
@@ -164,6 +165,7 @@ func auditExport(r *remote) *cobra.Command {
 func auditKey(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "key", Short: "Print the key that verifies the log's checkpoints", Args: exactly(),
+		Example: `  lrshub audit key > tenant.vkey`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var key struct {
 				Key string `json:"key"`
@@ -183,8 +185,9 @@ func auditKey(r *remote) *cobra.Command {
 func auditRestart(r *remote) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
-		Use:   "restart --yes",
-		Short: "Let the log go on after the database was restored from an older backup",
+		Use:     "restart --yes",
+		Example: `  lrshub audit restart --yes`,
+		Short:   "Let the log go on after the database was restored from an older backup",
 		Long: `Let the log go on after the database was restored from a backup that is older than the anchor. The events in between are lost; the anchor keeps
 saying that they were there, and every later verification tells of the restart. Do it once on each hub that has an anchor of its own.`,
 		Args: exactly(),

@@ -72,6 +72,7 @@ func clientCreate(r *remote) *cobra.Command {
 func clientList(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List clients", Args: exactly(),
+		Example: `  lrshub client list -o json`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list listOf[apiClient]
 			if err := r.call(c.Context(), http.MethodGet, "/clients", nil, &list); err != nil {
@@ -91,6 +92,7 @@ func clientList(r *remote) *cobra.Command {
 func clientRevoke(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke NAME", Short: "End a client, everywhere within a second", Args: exactly("NAME"),
+		Example: `  lrshub client revoke research`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := r.call(c.Context(), http.MethodDelete, "/clients/"+url.PathEscape(args[0]), nil, nil); err != nil {
 				return err

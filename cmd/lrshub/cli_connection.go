@@ -88,7 +88,7 @@ func readConnectionFile(file string, set []string) (connection.Spec, error) {
 		if !ok {
 			return connection.Spec{}, usage("--set wants K=V, not %q", s)
 		}
-		if name == "folder" {
+		if name == "folder" && value != "" {
 			if value, err = filepath.Abs(value); err != nil {
 				return connection.Spec{}, err
 			}
@@ -100,7 +100,11 @@ func readConnectionFile(file string, set []string) (connection.Spec, error) {
 		return spec, usage("%s: %v", file, err)
 	}
 	if spec.MappingFile != "" {
-		document, err := os.ReadFile(filepath.Join(filepath.Dir(file), spec.MappingFile))
+		path := spec.MappingFile
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(filepath.Dir(file), path)
+		}
+		document, err := os.ReadFile(path)
 		if err != nil {
 			return spec, usage("%s names a mapping file: %v", file, err)
 		}
@@ -129,6 +133,7 @@ func scheduleText(d time.Duration) string {
 func connectionList(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List connections, each with its newest run", Args: exactly(),
+		Example: `  lrshub connection list -o json`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list listOf[listedConnection]
 			if err := r.call(c.Context(), http.MethodGet, "/connections", nil, &list); err != nil {
@@ -165,6 +170,7 @@ func runText(run *connection.Run, number func(connection.Progress) int64) string
 func connectionCheck(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "check NAME", Short: "Ask the connector whether its source can be reached and read", Args: exactly("NAME"),
+		Example: `  lrshub connection check registrations`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var result struct {
 				OK      bool   `json:"ok"`
@@ -193,6 +199,7 @@ func connectionDiscover(r *remote) *cobra.Command {
 	}
 	return &cobra.Command{
 		Use: "discover NAME", Short: "Show which streams the source has, and their fields", Args: exactly("NAME"),
+		Example: `  lrshub connection discover registrations`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var d sdk.Description
 			if err := r.call(c.Context(), http.MethodPost, connectionPath(args[0])+"/discover", nil, &d); err != nil {
@@ -219,6 +226,7 @@ func connectionDiscover(r *remote) *cobra.Command {
 func connectionSteer(r *remote, verb, short, done string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " NAME", Short: short, Args: exactly("NAME"),
+		Example: "  lrshub connection " + verb + " registrations",
 		RunE: func(c *cobra.Command, args []string) error {
 			var changed connection.Connection
 			if err := r.call(c.Context(), http.MethodPost, connectionPath(args[0])+"/"+verb, nil, &changed); err != nil {
@@ -234,6 +242,7 @@ func connectionRemove(r *remote) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use: "remove NAME --yes", Short: "Remove a connection; its statements stay", Args: exactly("NAME"),
+		Example: `  lrshub connection remove registrations --yes`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if !yes {
 				return usage("removing %s deletes its configuration, cursors, source records and dead letters (its statements stay): say --yes", args[0])

@@ -27,6 +27,7 @@ var connectorColumns = []column[sdk.Description]{
 func connectorList(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List connectors", Args: exactly(),
+		Example: `  lrshub connector list`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list listOf[sdk.Description]
 			if err := r.call(c.Context(), http.MethodGet, "/connectors", nil, &list); err != nil {
@@ -40,6 +41,7 @@ func connectorList(r *remote) *cobra.Command {
 func connectorDescribe(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "describe NAME", Short: "Show what a connector says of itself, the schema of its configuration included", Args: exactly("NAME"),
+		Example: `  lrshub connector describe csv -o json`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var d sdk.Description
 			if err := r.call(c.Context(), http.MethodGet, "/connectors/"+url.PathEscape(args[0]), nil, &d); err != nil {
@@ -71,6 +73,7 @@ func streamNames(list []contract.Stream) string {
 func connectorServe() *cobra.Command {
 	return &cobra.Command{
 		Use: "serve NAME", Short: "Run a built-in connector; the hub starts this itself", Args: exactly("NAME"),
+		Example: `  lrshub connector serve csv`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			make, ok := connectors.Builtin()[args[0]]
 			if !ok {

@@ -25,6 +25,7 @@ func deadLetterCommand(r *remote) *cobra.Command {
 	var limit int
 	list := &cobra.Command{
 		Use: "list CONNECTION", Short: "List open dead letters: records that could not become statements, and why", Args: exactly("CONNECTION"),
+		Example: `  lrshub dead-letter list results -o csv`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var all listOf[deadLetter]
 			if err := r.call(c.Context(), http.MethodGet, fmt.Sprintf("%s/dead-letters?limit=%d", connectionPath(args[0]), limit), nil, &all); err != nil {
@@ -42,6 +43,7 @@ func deadLetterCommand(r *remote) *cobra.Command {
 	var wait bool
 	replay := &cobra.Command{
 		Use: "replay CONNECTION", Short: "Map the open dead letters anew, after the mapping was mended", Args: exactly("CONNECTION"),
+		Example: `  lrshub dead-letter replay results`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var started startedRun
 			if err := r.call(c.Context(), http.MethodPost, connectionPath(args[0])+"/dead-letters/replay", nil, &started); err != nil {

@@ -178,6 +178,7 @@ func mappingApply(r *remote) *cobra.Command {
 func mappingShow(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "show CONNECTION", Short: "Print the mapping in force", Args: exactly("CONNECTION"),
+		Example: `  lrshub mapping show results > results.yaml`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var m connection.MappingVersion
 			if err := r.call(c.Context(), http.MethodGet, connectionPath(args[0])+"/mapping", nil, &m); err != nil {

@@ -37,6 +37,7 @@ func purposeCommand(r *remote) *cobra.Command {
 	_ = add.MarkFlagRequired("basis")
 	list := &cobra.Command{
 		Use: "list", Short: "List purposes", Args: exactly(),
+		Example: `  lrshub purpose list`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var all listOf[purpose]
 			if err := r.call(c.Context(), http.MethodGet, "/purposes", nil, &all); err != nil {

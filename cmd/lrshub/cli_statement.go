@@ -60,6 +60,12 @@ those that void them: what is exported is what now holds.`,
 					query.Set(name, value)
 				}
 			}
+			if r.output == "csv" {
+				return usage("statements are exported as NDJSON; there is no CSV form of them")
+			}
+			if limit < 0 {
+				return usage("--limit is a number of statements, not %d", limit)
+			}
 			if limit > 0 {
 				query.Set("limit", strconv.Itoa(limit))
 			}

@@ -141,6 +141,7 @@ func total(number func(connection.Progress) int64) func(connection.Run) string {
 func syncStatus(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "status CONNECTION", Short: "Show the newest run, stream by stream", Args: exactly("CONNECTION"),
+		Example: `  lrshub sync status results`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var list listOf[connection.Run]
 			if err := r.call(c.Context(), http.MethodGet, connectionPath(args[0])+"/syncs?limit=1", nil, &list); err != nil {
@@ -180,6 +181,7 @@ func syncHistory(r *remote) *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use: "history CONNECTION", Short: "List the runs, newest first", Args: exactly("CONNECTION"),
+		Example: `  lrshub sync history results -o json`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var list listOf[connection.Run]
 			if err := r.call(c.Context(), http.MethodGet, fmt.Sprintf("%s/syncs?limit=%d", connectionPath(args[0]), limit), nil, &list); err != nil {
@@ -195,6 +197,7 @@ func syncHistory(r *remote) *cobra.Command {
 func syncCancel(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "cancel CONNECTION", Short: "End the run that is under way; what it stored stays", Args: exactly("CONNECTION"),
+		Example: `  lrshub sync cancel results`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := r.call(c.Context(), http.MethodPost, connectionPath(args[0])+"/cancel", nil, nil); err != nil {
 				return err

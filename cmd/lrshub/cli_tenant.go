@@ -36,6 +36,7 @@ func tenantCommand(r *remote) *cobra.Command {
 	}
 	list := &cobra.Command{
 		Use: "list", Short: "List tenants", Args: exactly(),
+		Example: `  lrshub tenant list`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var all listOf[tenant]
 			if err := r.call(c.Context(), http.MethodGet, "/tenants", nil, &all); err != nil {

@@ -16,10 +16,11 @@ var needs = []string{"LRSHUB_DATABASE_URL", "LRSHUB_KEYS_DIR", "LRSHUB_AUDIT_DIR
 
 func serveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "serve",
-		Short: "Answer requests, with an external Postgres and Temporal; any number of them",
-		Long:  "Answer requests, with an external Postgres and Temporal; any number of them.\n\nEnvironment:\n" + environmentHelp(),
-		Args:  exactly(),
+		Use:     "serve",
+		Short:   "Answer requests, with an external Postgres and Temporal; any number of them",
+		Long:    "Answer requests, with an external Postgres and Temporal; any number of them.\n\nEnvironment:\n" + environmentHelp(),
+		Example: `  LRSHUB_DATABASE_URL=postgres://lrshub:…@db/lrshub LRSHUB_KEYS_DIR=/keys LRSHUB_AUDIT_DIR=/audit LRSHUB_PUBLIC_URL=https://hub.example.org lrshub serve`,
+		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := fromEnvironment(needs...)
 			if err != nil {
@@ -44,10 +45,11 @@ func serveCommand() *cobra.Command {
 
 func workerCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "worker",
-		Short: "Run syncs and keep the audit log, with an external Postgres and Temporal; any number of them",
-		Long:  "Run syncs and keep the audit log, with an external Postgres and Temporal; any number of them.\n\nEnvironment:\n" + environmentHelp(),
-		Args:  exactly(),
+		Use:     "worker",
+		Short:   "Run syncs and keep the audit log, with an external Postgres and Temporal; any number of them",
+		Long:    "Run syncs and keep the audit log, with an external Postgres and Temporal; any number of them.\n\nEnvironment:\n" + environmentHelp(),
+		Example: `  LRSHUB_DATABASE_URL=postgres://lrshub:…@db/lrshub LRSHUB_KEYS_DIR=/keys LRSHUB_AUDIT_DIR=/audit LRSHUB_PUBLIC_URL=https://hub.example.org lrshub worker`,
+		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := fromEnvironment(needs...)
 			if err != nil {

@@ -227,6 +227,10 @@ func (f *folder) prepare(ctx context.Context, o upOptions, pg *postgres.Server, 
 	s.master = func() (tink.AEAD, error) { return vault.MasterKeyFile(f.file("master.key")) }
 	if s.PublicURL, err = f.once("public-url", func() (string, error) {
 		if o.publicURL != "" {
+			u, err := url.Parse(o.publicURL)
+			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+				return "", usage("--public-url is an address such as https://hub.example.org, not %q", o.publicURL)
+			}
 			return strings.TrimSuffix(o.publicURL, "/"), nil
 		}
 		return "http://" + address, nil

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // A wrong command line is exit code 2, and is found out before anything is done: no hub answers here.
@@ -13,6 +15,7 @@ func TestWrongCommandLines(t *testing.T) {
 	for _, line := range []string{
 		"nonsense", "sync nonsense", "sync", "sync run", "up extra", "client create reader", "client list --nonsense",
 		"client create reader --scope statements/read -o xml", "tenant add law --output yaml",
+		"statement export --limit -1", "statement export -o csv",
 	} {
 		root := command()
 		root.SetArgs(append(strings.Fields(line), hub...))
@@ -22,6 +25,16 @@ func TestWrongCommandLines(t *testing.T) {
 			t.Errorf("lrshub %s: %v, want exit code 2", line, err)
 		}
 	}
+	var leaves func(c *cobra.Command)
+	leaves = func(c *cobra.Command) {
+		for _, child := range c.Commands() {
+			leaves(child)
+		}
+		if c.Runnable() && len(c.Commands()) == 0 && !strings.Contains(c.Example, c.CommandPath()) {
+			t.Errorf("%s --help has no example", c.CommandPath())
+		}
+	}
+	leaves(command())
 	root := command()
 	root.SetArgs(append([]string{"client", "list"}, hub...))
 	var exit exitError

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -20,11 +21,18 @@ func versionText() string {
 	return "development"
 }
 
-func versionCommand() *cobra.Command {
+func versionCommand(r *remote) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  exactly(),
-		Run:   func(*cobra.Command, []string) { fmt.Println("lrshub", versionText()) },
+		Use:     "version",
+		Short:   "Print the version",
+		Example: `  lrshub version`,
+		Args:    exactly(),
+		RunE: func(*cobra.Command, []string) error {
+			if r.output == "json" || r.output == "jsonl" {
+				return printJSON(os.Stdout, map[string]string{"version": versionText()})
+			}
+			fmt.Println("lrshub", versionText())
+			return nil
+		},
 	}
 }

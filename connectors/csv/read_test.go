@@ -159,8 +159,8 @@ func TestReadRefusals(t *testing.T) {
 		settings string
 		want     []string
 	}{
-		"no column":    {map[string]string{"results.csv": "course,score,passed,other\n"}, "", []string{"results.csv", `"person"`, `"other"`}},
-		"no file":      {map[string]string{"Results2.csv": "course\n"}, "", []string{"results.csv does not exist", `"Results2.csv"`}},
+		"no column":    {map[string]string{"results.csv": "course,score,passed,Person\n"}, "", []string{"results.csv", `"person"`, `did you mean "Person"?`}},
+		"no file":      {map[string]string{"Results.csv": "course\n", "anna.csv": ""}, "", []string{"results.csv does not exist", "holds 2 CSV files", `did you mean "Results.csv"?`}},
 		"twice":        {map[string]string{"results.csv": "course,person,score,passed,score\n"}, "", []string{"results.csv", `more than one column named "score"`}},
 		"empty":        {map[string]string{"results.csv": ""}, "", []string{"results.csv has no header"}},
 		"UTF-16":       {map[string]string{"results.csv": "\xff\xfec\x00"}, "", []string{"results.csv is in UTF-16"}},
@@ -205,7 +205,7 @@ func TestCheckNamesAllThatIsWrong(t *testing.T) {
 	s := sdktest.Session(fmt.Sprintf(`{"folder":%q,"files":[
 		{"stream":"a","file":"a.csv","columns":{"y":"int","z":"int"}},{"stream":"b","file":"b.csv","columns":{"y":"int"}}]}`, dir), nil, nil)
 	err := New().Check(context.Background(), s)
-	if err == nil || !strings.Contains(err.Error(), `a.csv has no column "y"; it has "x", "z"`) || !strings.Contains(err.Error(), "b.csv does not exist") {
+	if err == nil || !strings.Contains(err.Error(), `a.csv has no column "y" among its 2`) || strings.Contains(err.Error(), `"x"`) || !strings.Contains(err.Error(), "b.csv does not exist") {
 		t.Errorf("error %v does not name both files", err)
 	}
 	write(t, filepath.Join(dir, "a.csv"), "secret-7,12\n")

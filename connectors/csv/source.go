@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/lrshub/lrshub/plugins/sdk"
 )
@@ -68,16 +70,35 @@ func unreadable(what, path string, err error) error {
 	return sdk.Errorf(class, "csv: %s %s cannot be read: %w; %s", what, path, cause(err), advice)
 }
 
-// missing says why a file cannot be opened, and which files there are.
+// missing says why a file cannot be opened. Of other files it names only one that is written nearly the same: names of files may be those of people.
 func missing(root *os.Root, f *file, folder string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return unreadable("file", filepath.Join(folder, f.File), err)
 	}
-	there := "no file"
-	if names, e := fs.Glob(root.FS(), "*.[cCtT][sS][vV]"); e == nil && len(names) > 0 {
-		there = list(names)
+	names, _ := fs.Glob(root.FS(), "*.[cCtT][sS][vV]") // fails for a bad pattern only
+	return sdk.Errorf(sdk.ClassConfig, "csv: file %s does not exist in folder %s, which holds %d CSV files%s", f.File, folder, len(names), similar(names, []string{f.File}))
+}
+
+// similar names those of the names there are that differ from a wanted one in case, blanks and punctuation only.
+func similar(there, wanted []string) string {
+	bare := func(name string) string {
+		return strings.Map(func(r rune) rune {
+			if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+				return -1
+			}
+			return unicode.ToLower(r)
+		}, name)
 	}
-	return sdk.Errorf(sdk.ClassConfig, "csv: file %s does not exist in folder %s; of CSV files it holds %s", f.File, folder, there)
+	var alike []string
+	for _, name := range there {
+		if slices.ContainsFunc(wanted, func(w string) bool { return bare(w) != "" && bare(w) == bare(name) }) {
+			alike = append(alike, name)
+		}
+	}
+	if alike == nil {
+		return ""
+	}
+	return "; did you mean " + list(alike) + "?"
 }
 
 // cause leaves out the path that an error of package os repeats.
@@ -147,7 +168,7 @@ func (s *source) checkHeader(f *file) error {
 		if len(absent) == len(f.Columns) { // no header, it seems: then what stands there are values, which go nowhere
 			return sdk.Errorf(sdk.ClassConfig, "csv: file %s has none of the columns %s; does its first line, of %d cells, name the columns?%s", s.name, list(absent), len(s.header), hint)
 		}
-		return sdk.Errorf(sdk.ClassConfig, "csv: file %s has no column %s; it has %s%s", s.name, list(absent), list(s.header), hint)
+		return sdk.Errorf(sdk.ClassConfig, "csv: file %s has no column %s among its %d%s%s", s.name, list(absent), len(s.header), similar(s.header, absent), hint)
 	}
 	if len(twice) > 0 {
 		return sdk.Errorf(sdk.ClassConfig, "csv: file %s has more than one column named %s; rename them in the export", s.name, list(twice))

@@ -17,6 +17,9 @@ type VerifyOptions struct {
 	// Anchor is the path of the tenant's anchor file. "" for none: then a tail cut off together with its checkpoints
 	// cannot be seen, and a notice says so.
 	Anchor string
+	// Unsigned lets a log pass that no checkpoint covers, as after a restore of what was backed up before the first one. Else that is a finding: whoever
+	// can rewrite a log can also leave its checkpoints out.
+	Unsigned bool
 	// Progress, if not nil, is called now and then with the number of events done and of all.
 	Progress func(done, total int64)
 }
@@ -52,6 +55,12 @@ func Verify(ctx context.Context, source Source, o VerifyOptions) (*Report, error
 	}
 	if err := v.end(); err != nil {
 		return nil, err
+	}
+	if v.size > 0 && v.held == 0 && v.differ == 0 && !o.Unsigned {
+		v.report.find(Finding{Place: PlaceCheckpoint, Text: fmt.Sprintf("no checkpoint covers any of the %d events: nothing of this log is signed, or its checkpoints were removed", v.size)})
+	}
+	if o.Anchor != "" && v.report.Anchored == 0 && v.size > 0 {
+		v.report.Notices = append(v.report.Notices, "the anchor file holds no checkpoint of this log, as if none was given")
 	}
 	return v.report, v.report.Err()
 }

@@ -171,6 +171,9 @@ func (c *Clients) check(ctx context.Context, tx *database.Tx, n NewClient) ([]st
 			return nil, fmt.Errorf("%w: %w %q: there are %s", ErrInvalidClient, ErrUnknownScope, scope, strings.Join(known, ", "))
 		}
 	}
+	if slices.Contains(n.Scopes, "statements/write") && slices.Contains(n.Scopes, "statements/read/pseudonymised") {
+		return nil, fmt.Errorf("%w: a client that writes statements would recognise its own among the pseudonymised ones, and with them the people: make one client for each", ErrInvalidClient)
+	}
 	if !n.Expires.IsZero() && !n.Expires.After(c.now()) {
 		return nil, fmt.Errorf("%w: it would expire in the past", ErrInvalidClient)
 	}

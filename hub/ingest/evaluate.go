@@ -102,14 +102,15 @@ func (d *drafts) ask(f *draft, e *evaluation) {
 	}
 }
 
-// finish takes the statements and the subject of an evaluated record.
+// finish takes the statements and the subject of an evaluated record. One that gives no statement need not have a subject that can be told.
 func (d *drafts) finish(f *draft, e *mapping.Evaluation) {
-	agent, err := e.Subject()
+	outputs, err := e.Statements()
 	if err != nil {
 		d.failMapping(f, err)
 		return
 	}
-	if agent != nil {
+	agent, err := e.Subject() // that it cannot be told is an error of Statements, where there is one
+	if err == nil && agent != nil {
 		a, err := xapi.ParseAgent(agent, xapi.V1)
 		if err != nil {
 			d.fail(f, "mapping", fmt.Sprintf("the subject that the mapping gives for stream %s is not an agent with an identifier", d.run.Stream.Name))
@@ -118,11 +119,6 @@ func (d *drafts) finish(f *draft, e *mapping.Evaluation) {
 		f.subject = a.Identifier
 	} else if f.record.Subject != "" {
 		f.subject = d.ownAccount(f.record.Subject)
-	}
-	outputs, err := e.Statements()
-	if err != nil {
-		d.failMapping(f, err)
-		return
 	}
 	for _, o := range outputs {
 		f.mapped = append(f.mapped, mapped{output: o, digest: [16]byte(d.tenant.Digest("output", o.JSON))})

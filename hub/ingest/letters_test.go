@@ -197,3 +197,21 @@ func TestCompareStoresNothing(t *testing.T) {
 	}
 	equal(t, "the database", w.fingerprint(), before)
 }
+
+// TestNoStatementNeedsNoSubject: a record that the mapping passes over is no dead letter because nobody can tell whose it is.
+func TestNoStatementNeedsNoSubject(t *testing.T) {
+	w := newWorld(t)
+	s := w.connect(one, "school", head+`
+  attempt:
+    subject: {objectType: Agent, account: {homePage: "https://school.example", name: "${record.pupil}-${1 / record.score}"}}
+    statements:
+      - name: tried
+        when: record.?quiz.orValue(0) > 0
+        statement:
+          actor: {$use: pupil}
+          verb: {id: "http://adlnet.gov/expapi/verbs/attempted"}
+          object: {id: "https://school.example/catalogue/${record.id}"}
+`)
+	counts := s.last("attempt", record(`{"id":1,"pupil":"ann","score":0}`, 1), record(`{"id":2,"pupil":"ann","score":0,"quiz":1}`, 2), record(`{"id":3,"pupil":"ann","score":1,"quiz":1}`, 3))
+	equal(t, "passed over, not to be told whose, stored", counts, ingest.Counts{Records: 3, Skipped: 1, Changed: 1, Dead: 1, Statements: 1})
+}

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,6 +50,11 @@ func (f *face) postStatements(w http.ResponseWriter, r request) error {
 func (f *face) store(r request, batch []*xapi.Statement) ([]uuid.UUID, error) {
 	if len(batch) == 0 {
 		return nil, nil
+	}
+	for _, st := range batch {
+		if slices.ContainsFunc(st.Attachments, func(a xapi.Attachment) bool { return a.FileURL == "" }) {
+			return nil, bad("an attachment has neither a fileUrl nor content in this request")
+		}
 	}
 	_, err := f.gate.Decide(r.Context(), access.Request{Caller: r.caller, Action: access.Define, Resource: access.Activities})
 	if errors.Is(err, access.ErrUndecided) {

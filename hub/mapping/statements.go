@@ -71,11 +71,8 @@ func (e *Evaluation) Statements() ([]Output, error) {
 	if err := e.refused(e.stream.refuse); err != nil {
 		return nil, err
 	}
-	subject, err := e.Subject()
-	if err != nil {
-		return nil, err
-	}
-	made := &outputs{subject: subject, first: map[string]int{}}
+	subject, unknown := e.Subject() // an error only where a statement applies
+	made := &outputs{subject: subject, unknown: unknown, first: map[string]int{}}
 	for _, st := range chosen {
 		e.current = st
 		if err := e.each(st, made); err != nil {
@@ -83,12 +80,16 @@ func (e *Evaluation) Statements() ([]Output, error) {
 		}
 	}
 	e.current = nil
+	if unknown != nil && len(made.all) > 0 {
+		return nil, unknown
+	}
 	return made.resolve(e)
 }
 
 // outputs collects the statements of one record.
 type outputs struct {
 	subject []byte
+	unknown error // why there is no subject
 	all     []Output
 	pending [][]pendingOutputRef // by statement
 	first   map[string]int       // template name to the position of its first statement
@@ -221,6 +222,9 @@ func (e *Evaluation) one(st *statement, first, second ref.Val, made *outputs) er
 	e.refs = nil
 	b := make([]byte, 0, 1024)
 	if !st.isActor {
+		if made.unknown != nil {
+			return made.unknown
+		}
 		if made.subject == nil {
 			return e.fail(place{line: st.line, path: "subject"}, &fault{kind: KindMissing, field: "subject"})
 		}

@@ -119,7 +119,7 @@ func suggest(name string, allowed []string) string {
 	if near := nearest(name, allowed); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
-	sorted := slices.Clone(allowed)
+	sorted := slices.DeleteFunc(slices.Clone(allowed), func(name string) bool { return strings.HasPrefix(name, "_") }) // CEL's own
 	slices.Sort(sorted)
 	if len(sorted) == 0 {
 		return "none is allowed here"
