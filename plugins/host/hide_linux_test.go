@@ -164,7 +164,7 @@ func TestACSVFolder(t *testing.T) {
 		t.Errorf("hidden: %v", err)
 	}
 	err = check(folder)
-	if !errors.As(err, &known) || known.Class != sdk.ClassConfig || !strings.Contains(err.Error(), "it holds no file") {
+	if !errors.As(err, &known) || known.Class != sdk.ClassConfig || !strings.Contains(err.Error(), "which holds 0 CSV files") {
 		t.Errorf("the hidden folder itself: %v", err)
 	}
 }
