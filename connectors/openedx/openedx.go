@@ -77,20 +77,8 @@ func (Connector) Check(ctx context.Context, s *sdk.Session) error {
 	return nil
 }
 
-// noLogs says that there is nothing to read, and what there is instead.
+// noLogs says that there is nothing to read.
 func noLogs(root *os.Root, c *config) error {
-	const most = 20
-	var there []string
-	entries, _ := fs.ReadDir(root.FS(), ".")
-	for i, entry := range entries {
-		if i == most {
-			there = append(there, "...")
-			break
-		}
-		there = append(there, entry.Name())
-	}
-	if len(there) == 0 {
-		there = []string{"nothing"}
-	}
-	return sdk.Errorf(sdk.ClassConfig, "openedx: no file in folder %s matches the pattern %q; the folder holds %s", c.Folder, c.Pattern, strings.Join(there, ", "))
+	entries, _ := fs.ReadDir(root.FS(), ".") // they are not named: names of files may be those of people
+	return sdk.Errorf(sdk.ClassConfig, "openedx: no file in folder %s matches the pattern %q; the folder holds %d others", c.Folder, c.Pattern, len(entries))
 }

@@ -22,8 +22,8 @@ func TestRefusals(t *testing.T) {
 		files    map[string]string
 		want     string
 	}{
-		"nothing matches": {"", map[string]string{"tracking.txt": ""}, `matches the pattern "tracking.log*"; the folder holds tracking.txt`},
-		"empty folder":    {"", nil, "the folder holds nothing"},
+		"nothing matches": {"", map[string]string{"tracking.txt": ""}, `matches the pattern "tracking.log*"; the folder holds 1 others`},
+		"empty folder":    {"", nil, "the folder holds 0 others"},
 		"bzip2":           {"", map[string]string{"tracking.log.bz2": "BZh91AY"}, "file tracking.log.bz2 is compressed with bzip2"},
 		"misspelt":        {`,"patern":"x"`, nil, `unknown field "patern"`},
 		"pattern":         {`,"pattern":"["`, nil, "pattern"},
