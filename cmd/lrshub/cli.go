@@ -66,9 +66,6 @@ func addUses(root *cobra.Command) {
 		}
 		return nil
 	}
-	v := versionCommand(r)
-	v.GroupID = "run"
-	root.AddCommand(v)
 	flags := root.PersistentFlags()
 	flags.StringVar(&r.url, "url", os.Getenv("LRSHUB_URL"), "hub to talk to (environment LRSHUB_URL; default: the one that runs on --data)")
 	flags.StringVar(&r.token, "token", "", "credential: lrshub_KEY_SECRET or KEY:SECRET (environment LRSHUB_TOKEN; default: the local administrator's)")

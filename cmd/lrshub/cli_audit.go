@@ -185,12 +185,12 @@ func auditKey(r *remote) *cobra.Command {
 func auditRestart(r *remote) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
-		Use:     "restart --yes",
-		Example: `  lrshub audit restart --yes`,
-		Short:   "Let the log go on after the database was restored from an older backup",
+		Use:   "restart --yes",
+		Short: "Let the log go on after the database was restored from an older backup",
 		Long: `Let the log go on after the database was restored from a backup that is older than the anchor. The events in between are lost; the anchor keeps
 saying that they were there, and every later verification tells of the restart. Do it once on each hub that has an anchor of its own.`,
-		Args: exactly(),
+		Example: `  lrshub audit restart --yes`,
+		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !yes {
 				return usage("this accepts for good that events are lost: say --yes")

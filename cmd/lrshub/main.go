@@ -72,7 +72,7 @@ Start one on this machine with:  lrshub up`,
 		return usage("%v\nSee: %s --help", err, c.CommandPath())
 	})
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run a hub:"}, &cobra.Group{ID: "use", Title: "Use a hub:"})
-	for _, c := range []*cobra.Command{upCommand(), serveCommand(), workerCommand(), migrateCommand(), checkCommand()} {
+	for _, c := range []*cobra.Command{upCommand(), serveCommand(), workerCommand(), migrateCommand(), checkCommand(), versionCommand()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}

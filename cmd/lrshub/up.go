@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -45,7 +46,12 @@ func upCommand() *cobra.Command {
   lrshub up --demo                          with a small sample connection, already synced
   lrshub up --data /srv/lrshub --listen 127.0.0.1:9000`,
 		Args: exactly(),
-		RunE: func(c *cobra.Command, _ []string) error { return up(c.Context(), o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.checkPublicURL(); err != nil {
+				return err
+			}
+			return up(c.Context(), o)
+		},
 	}
 	c.Flags().StringVar(&o.data, "data", "data", "folder that holds everything this hub keeps")
 	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on")
@@ -54,6 +60,18 @@ func upCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.demo, "demo", false, "add a small sample connection and sync it")
 	c.Flags().BoolVar(&o.noNamespace, "allow-connectors-without-namespace", false, "run connectors where the kernel gives them no network namespace of their own")
 	return c
+}
+
+// checkPublicURL looks at the URL before anything is begun: the first one given stays for good. It is not repeated, since it may hold a password.
+func (o *upOptions) checkPublicURL() error {
+	if o.publicURL = strings.TrimSuffix(o.publicURL, "/"); o.publicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(o.publicURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return usage("--public-url is an address such as https://hub.example.org, without user, query and fragment")
+	}
+	return nil
 }
 
 // dataFormat is the version of the data folder's layout. A folder of a later one is left alone.
@@ -226,18 +244,11 @@ func (f *folder) prepare(ctx context.Context, o upOptions, pg *postgres.Server, 
 	s.Connectors = connectorSettings{AllowNoNamespace: o.noNamespace, Hide: []string{f.path}, Show: []string{f.file("demo")}}
 	s.master = func() (tink.AEAD, error) { return vault.MasterKeyFile(f.file("master.key")) }
 	if s.PublicURL, err = f.once("public-url", func() (string, error) {
-		if o.publicURL != "" {
-			u, err := url.Parse(o.publicURL)
-			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-				return "", usage("--public-url is an address such as https://hub.example.org, not %q", o.publicURL)
-			}
-			return strings.TrimSuffix(o.publicURL, "/"), nil
-		}
-		return "http://" + address, nil
+		return cmp.Or(o.publicURL, "http://"+address), nil
 	}); err != nil {
 		return s, err
 	}
-	if given := strings.TrimSuffix(o.publicURL, "/"); given != "" && given != s.PublicURL {
+	if given := o.publicURL; given != "" && given != s.PublicURL {
 		return s, usage("this hub's public URL is %s since its first start; it names the hub's own accounts and cannot change to %s", s.PublicURL, given)
 	}
 	return s, nil

@@ -15,7 +15,7 @@ func TestWrongCommandLines(t *testing.T) {
 	for _, line := range []string{
 		"nonsense", "sync nonsense", "sync", "sync run", "up extra", "client create reader", "client list --nonsense",
 		"client create reader --scope statements/read -o xml", "tenant add law --output yaml",
-		"statement export --limit -1", "statement export -o csv",
+		"up --public-url nonsense", "up --public-url https://me:secret@hub.example.org", "statement export --limit -1", "statement export -o csv",
 	} {
 		root := command()
 		root.SetArgs(append(strings.Fields(line), hub...))

@@ -21,14 +21,14 @@ func versionText() string {
 	return "development"
 }
 
-func versionCommand(r *remote) *cobra.Command {
+func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
 		Example: `  lrshub version`,
 		Args:    exactly(),
-		RunE: func(*cobra.Command, []string) error {
-			if r.output == "json" || r.output == "jsonl" {
+		RunE: func(c *cobra.Command, _ []string) error {
+			if output := c.Flag("output").Value.String(); output == "json" || output == "jsonl" {
 				return printJSON(os.Stdout, map[string]string{"version": versionText()})
 			}
 			fmt.Println("lrshub", versionText())

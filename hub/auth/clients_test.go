@@ -25,14 +25,15 @@ func TestCreateRefuses(t *testing.T) {
 		want   error
 		says   []string
 	}{
-		"no scope":        {func(n *auth.NewClient) { n.Scopes = nil }, auth.ErrInvalidClient, []string{"statements/read/pseudonymised"}},
-		"unknown scope":   {func(n *auth.NewClient) { n.Scopes = []string{"define", "statements/reed"} }, auth.ErrUnknownScope, []string{`"statements/reed"`, "statements/read", "audit/read"}},
-		"unknown purpose": {func(n *auth.NewClient) { n.Purpose = "research" }, people.ErrUnknownPurpose, []string{`"research"`, people.DefaultPurpose, "lrshub purpose add"}},
-		"no purpose":      {func(n *auth.NewClient) { n.Purpose = "" }, people.ErrUnknownPurpose, []string{people.DefaultPurpose}},
-		"no name":         {func(n *auth.NewClient) { n.Name = "" }, auth.ErrInvalidClient, nil},
-		"name is an id":   {func(n *auth.NewClient) { n.Name = uuid.Max.String() }, auth.ErrInvalidClient, nil},
-		"name taken":      {func(n *auth.NewClient) { n.Name = "taken" }, auth.ErrClientExists, []string{"taken", "revoke"}},
-		"expired already": {func(n *auth.NewClient) { n.Expires = start }, auth.ErrInvalidClient, nil},
+		"writes and reads pseudonymised": {func(n *auth.NewClient) { n.Scopes = []string{"statements/read/pseudonymised", "statements/write"} }, auth.ErrInvalidClient, []string{"one client for each"}},
+		"no scope":                       {func(n *auth.NewClient) { n.Scopes = nil }, auth.ErrInvalidClient, []string{"statements/read/pseudonymised"}},
+		"unknown scope":                  {func(n *auth.NewClient) { n.Scopes = []string{"define", "statements/reed"} }, auth.ErrUnknownScope, []string{`"statements/reed"`, "statements/read", "audit/read"}},
+		"unknown purpose":                {func(n *auth.NewClient) { n.Purpose = "research" }, people.ErrUnknownPurpose, []string{`"research"`, people.DefaultPurpose, "lrshub purpose add"}},
+		"no purpose":                     {func(n *auth.NewClient) { n.Purpose = "" }, people.ErrUnknownPurpose, []string{people.DefaultPurpose}},
+		"no name":                        {func(n *auth.NewClient) { n.Name = "" }, auth.ErrInvalidClient, nil},
+		"name is an id":                  {func(n *auth.NewClient) { n.Name = uuid.Max.String() }, auth.ErrInvalidClient, nil},
+		"name taken":                     {func(n *auth.NewClient) { n.Name = "taken" }, auth.ErrClientExists, []string{"taken", "revoke"}},
+		"expired already":                {func(n *auth.NewClient) { n.Expires = start }, auth.ErrInvalidClient, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := asked("new")

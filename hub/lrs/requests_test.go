@@ -95,7 +95,12 @@ func TestBadBodies(t *testing.T) {
 		}
 	}
 	equal(t, "a parameter", c.do("POST", statements+"?x=1", said("ann", "tried", "a", "")).status, 400)
+	attached := func(more string) int {
+		return c.do("POST", statements, said("ann", "tried", "a", fmt.Sprintf(`,"attachments":[{"usageType":"https://a.example/u","display":{"en":"d"},"contentType":"text/plain","length":1,"sha2":"ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"%s}]`, more))).status
+	}
+	equal(t, "an attachment that is nowhere", attached(""), 400)
 	equal(t, "nothing was stored", len(c.finds("")), 0)
+	equal(t, "an attachment that is elsewhere", attached(`,"fileUrl":"https://a.example/f"`), 200)
 }
 
 func TestLargeBodies(t *testing.T) {
