@@ -42,25 +42,34 @@ const (
 
 // Resources that a request may name.
 const (
-	Statements  = "statements"
-	Export      = "statements:export"
-	Activities  = "activities"
-	Connections = "connections"
-	Mappings    = "mappings"
-	Syncs       = "syncs"
-	DeadLetters = "dead-letters"
-	Audit       = "audit"
-	Clients     = "clients"
-	Tenants     = "tenants"
-	Purposes    = "purposes"
-	Policy      = "policy"
+	Statements       = "statements"
+	Export           = "statements:export"
+	Import           = "statements:import" // with authority and stored as another store set them
+	Activities       = "activities"
+	Agents           = "agents" // Person objects
+	State            = "state"
+	AgentProfiles    = "agent-profiles"
+	ActivityProfiles = "activity-profiles"
+	Connections      = "connections"
+	Mappings         = "mappings"
+	Syncs            = "syncs"
+	DeadLetters      = "dead-letters"
+	Audit            = "audit"
+	Clients          = "clients"
+	Tenants          = "tenants"
+	Purposes         = "purposes"
+	Policy           = "policy"
 )
 
 var (
 	actions   = []string{Read, Write, Define, Manage}
-	resources = []string{Statements, Export, Activities, Connections, Mappings, Syncs, DeadLetters, Audit, Clients, Tenants, Purposes, Policy}
-	scopes    = []string{
-		"statements/write", "statements/read", "statements/read/pseudonymised", "statements/read/mine", "define",
+	resources = []string{
+		Statements, Export, Import, Activities, Agents, State, AgentProfiles, ActivityProfiles, Connections, Mappings, Syncs, DeadLetters, Audit, Clients, Tenants,
+		Purposes, Policy,
+	}
+	scopes = []string{
+		"statements/write", "statements/read", "statements/read/pseudonymised", "statements/read/mine", "statements/import", "define",
+		"state", "state/read", "profile", "agents_profile", "agents_profile/read", "activities_profile", "activities_profile/read",
 		"all/read", "all", "admin", "connections/read", "connections/write", "audit/read",
 	}
 )

@@ -77,15 +77,25 @@ func caller(scopes ...string) Caller {
 // resource:action, and the form where there are statements.
 var allowed = map[string]string{
 	"statements/write":              "statements:write",
-	"statements/read":               "statements:read=identified statements:export:read=identified activities:read",
+	"statements/read":               "statements:read=identified statements:export:read=identified activities:read agents:read",
 	"statements/read/pseudonymised": "statements:read=pseudonymised statements:export:read=pseudonymised",
 	"statements/read/mine":          "statements:read=identified",
 	"define":                        "activities:define",
-	"all/read":                      "statements:read=identified statements:export:read=identified activities:read",
-	"all":                           "statements:read=identified statements:write statements:export:read=identified activities:read activities:define",
-	"connections/read":              "connections:read mappings:read syncs:read dead-letters:read",
-	"connections/write":             "connections:read mappings:read syncs:read dead-letters:read connections:write mappings:write syncs:write dead-letters:write",
-	"audit/read":                    "audit:read",
+	"statements/import":             "statements:import:write",
+	"state":                         "state:read state:write",
+	"state/read":                    "state:read",
+	"profile":                       "agent-profiles:read agent-profiles:write activity-profiles:read activity-profiles:write",
+	"agents_profile":                "agent-profiles:read agent-profiles:write",
+	"agents_profile/read":           "agent-profiles:read",
+	"activities_profile":            "activity-profiles:read activity-profiles:write",
+	"activities_profile/read":       "activity-profiles:read",
+	"all/read": "statements:read=identified statements:export:read=identified activities:read agents:read " +
+		"state:read agent-profiles:read activity-profiles:read",
+	"all": "statements:read=identified statements:write statements:export:read=identified activities:read activities:define agents:read " +
+		"state:read state:write agent-profiles:read agent-profiles:write activity-profiles:read activity-profiles:write",
+	"connections/read":  "connections:read mappings:read syncs:read dead-letters:read",
+	"connections/write": "connections:read mappings:read syncs:read dead-letters:read connections:write mappings:write syncs:write dead-letters:write",
+	"audit/read":        "audit:read",
 	"admin": "connections:read mappings:read syncs:read dead-letters:read connections:write mappings:write syncs:write dead-letters:write " +
 		"audit:read clients:read clients:manage tenants:read tenants:manage purposes:read purposes:manage policy:read policy:manage",
 }
