@@ -1,10 +1,8 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -24,14 +22,10 @@ func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool
 	list := make([]Incoming, len(batch))
 	ids := make([]uuid.UUID, len(batch))
 	for i, st := range batch {
-		st, err := withoutAuthority(st)
-		if err != nil {
-			return nil, err
-		}
 		if ids[i] = st.ID; !st.HasID {
 			ids[i] = uuid.New()
 		}
-		list[i] = Incoming{ID: ids[i], Statement: st}
+		list[i] = Incoming{ID: ids[i], Statement: st.WithoutAuthority()} // no agent is kept that is not needed
 	}
 	verbs, err := r.verbs(ctx, caller.Tenant, list)
 	if err != nil {
@@ -76,23 +70,4 @@ func (r *Road) Refused(ctx context.Context, caller access.Caller, reason string)
 			Fields: map[string]any{"action": access.Write, "reason": reason},
 		})
 	})
-}
-
-// withoutAuthority drops the authority that a client claims: the store knows who it is, and keeps no agent that it does not need.
-func withoutAuthority(st *xapi.Statement) (*xapi.Statement, error) {
-	if st.Authority.IsZero() {
-		return st, nil
-	}
-	before, after := st.Raw[:st.Authority.Start], st.Raw[st.Authority.End:]
-	const space = " \t\r\n"
-	if rest := bytes.TrimLeft(after, space); rest[0] == ',' {
-		after = rest[1:]
-	} else { // the last property: the comma before it goes
-		before = bytes.TrimSuffix(bytes.TrimRight(before, space), []byte(","))
-	}
-	kept, err := xapi.Parse(slices.Concat(before, after), st.Version)
-	if err == nil && !kept.HasID {
-		kept.ID, kept.HasID = st.ID, st.HasID // a PUT has it beside the statement
-	}
-	return kept, err
 }

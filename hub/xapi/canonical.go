@@ -41,6 +41,7 @@ const (
 	shapeDrop
 	shapeStatement
 	shapeUntimed
+	shapeUnsigned
 	shapeSubStatement
 	shapeVerb
 	shapeObject
@@ -55,6 +56,7 @@ const (
 	shapeContextAgents
 	shapeContextAgent
 	shapeAttachments
+	shapeUnsignedAttachments
 	shapeAttachment
 	shapeLanguageMap
 	shapeTime
@@ -72,6 +74,9 @@ var shapes = [...]map[string]shape{
 	shapeUntimed: {"id": shapeDrop, "stored": shapeDrop, "authority": shapeDrop, "version": shapeDrop,
 		"actor": shapeAgent, "verb": shapeVerb, "object": shapeObject, "result": shapeResult,
 		"context": shapeContext, "timestamp": shapeDrop, "attachments": shapeAttachments},
+	shapeUnsigned: {"id": shapeDrop, "stored": shapeDrop, "authority": shapeDrop, "version": shapeDrop,
+		"actor": shapeAgent, "verb": shapeVerb, "object": shapeObject, "result": shapeResult,
+		"context": shapeContext, "timestamp": shapeDrop, "attachments": shapeUnsignedAttachments},
 	shapeSubStatement: {"actor": shapeAgent, "verb": shapeVerb, "object": shapeObject, "result": shapeResult,
 		"context": shapeContext, "timestamp": shapeTime, "attachments": shapeAttachments},
 	shapeVerb:         {"display": shapeDrop},
@@ -84,9 +89,10 @@ var shapes = [...]map[string]shape{
 		"contextAgents": shapeContextAgents, "contextGroups": shapeContextAgents},
 	shapeContextActivities: {"parent": shapeActivities, "grouping": shapeActivities,
 		"category": shapeActivities, "other": shapeActivities},
-	shapeContextAgents: {"": shapeContextAgent},
-	shapeContextAgent:  {"agent": shapeAgent, "group": shapeAgent},
-	shapeAttachments:   {"": shapeAttachment},
+	shapeContextAgents:       {"": shapeContextAgent},
+	shapeContextAgent:        {"agent": shapeAgent, "group": shapeAgent},
+	shapeAttachments:         {"": shapeAttachment},
+	shapeUnsignedAttachments: {"": shapeAttachment},
 	shapeAttachment: {"display": shapeLanguageMap, "description": shapeLanguageMap,
 		"contentType": shapeMediaType, "sha2": shapeLower},
 	shapeMediaType: {},
@@ -115,6 +121,9 @@ func (c *canonicaliser) value(n int, sh shape) {
 	case first == '[':
 		c.out = append(c.out, '[')
 		for e := n + 1; e < c.nodes[n].after; e = c.nodes[e].after {
+			if sh == shapeUnsignedAttachments && c.signature(e) {
+				continue
+			}
 			c.value(e, shapes[sh][""])
 			c.out = append(c.out, ',')
 		}
@@ -158,7 +167,7 @@ func (c *canonicaliser) object(n int, sh shape) {
 	})
 	for _, m := range members {
 		inner := shapes[sh][string(m.name)]
-		if inner == shapeDrop {
+		if inner == shapeDrop || inner == shapeUnsignedAttachments && !c.unsigned(m.value) {
 			continue
 		}
 		c.out = append(appendQuoted(c.out, m.name), ':')
