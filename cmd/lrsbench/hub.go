@@ -92,15 +92,20 @@ func (h *hub) prepare(ctx context.Context, keys *vault.Keys, define bool) error 
 	if define {
 		scopes = append(scopes, "define")
 	}
-	err = h.db.Tenant(ctx, tenant, func(ctx context.Context, tx *database.Tx) error {
-		h.client, err = h.clients.Create(ctx, tx, "lrsbench", auth.NewClient{Name: "lrsbench", Scopes: scopes, Purpose: purpose})
-		return err
-	})
-	if err != nil {
+	if h.client, err = h.newClient(ctx, "lrsbench", purpose, scopes...); err != nil {
 		return err
 	}
 	h.caller, err = h.clients.Authenticate(ctx, h.db, h.client.Key, h.client.Secret)
 	return err
+}
+
+// newClient makes a client of the hub.
+func (h *hub) newClient(ctx context.Context, name, purpose string, scopes ...string) (made auth.Credential, err error) {
+	err = h.db.Tenant(ctx, tenant, func(ctx context.Context, tx *database.Tx) error {
+		made, err = h.clients.Create(ctx, tx, "lrsbench", auth.NewClient{Name: name, Scopes: scopes, Purpose: purpose})
+		return err
+	})
+	return made, err
 }
 
 // handler is the xAPI face on these rooms.

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
@@ -120,38 +118,18 @@ func (l *limits) ingest(_ context.Context, round int) (list []task, err error) {
 
 // post sends statements to the xAPI face.
 func (l *limits) post(url string) func(context.Context, int) ([]task, error) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: l.writers}, Timeout: time.Minute}
+	store := newStore(url+"/xapi", l.posted.client.Key, l.posted.client.Secret, "1.0.3", l.writers)
 	return func(_ context.Context, round int) (list []task, err error) {
 		m := newMaker(l.seed(round))
 		bytes := 0
 		for range l.batches() {
 			body := m.body(l.batch)
 			bytes += len(body)
-			list = append(list, func(ctx context.Context, _ int) (int, error) { return l.batch, l.posted.send(ctx, client, url, body) })
+			list = append(list, func(ctx context.Context, _ int) (int, error) { return l.batch, store.post(ctx, body) })
 		}
 		l.bytes = float64(bytes)/float64(l.perRound()) - 1 // the comma
 		return list, nil
 	}
-}
-
-func (h *hub) send(ctx context.Context, client *http.Client, url string, body []byte) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/xapi/statements", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.SetBasicAuth(h.client.Key, h.client.Secret)
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("X-Experience-API-Version", "1.0.3")
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("POST /xapi/statements: %s: %.200s", response.Status, answer)
-	}
-	return err
 }
 
 // serve serves a handler on a free port of loopback.

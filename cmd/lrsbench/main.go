@@ -1,9 +1,10 @@
-// Command lrsbench measures how near the hub's roads come to what Postgres itself can take. Every figure is a ratio to raw COPY
-// of the very same rows, measured on the same Postgres in the same run, so it means the same on any machine.
+// Command lrsbench measures how near the hub's roads come to what Postgres itself can take. Every figure is a ratio to something measured on
+// the same Postgres in the same run, so it means the same on any machine; load alone has no yardstick, since it measures whatever store it is given.
 //
 // Start with limits.go (what is stored by the road in, by HTTP and by COPY, in turns) and sync.go (the whole road from a connector's
 // process to the commit). server.go starts the Postgres of a run, hub.go composes the rooms on a database of it, rawcopy.go is
-// the yardstick, statements.go and tables.go make up what is stored, report.go prints.
+// the yardstick, statements.go and tables.go make up what is stored, report.go prints. latency.go, and load.go, talk HTTP by client.go, which
+// knows nothing of the hub.
 package main
 
 import (
@@ -47,10 +48,10 @@ func command() *cobra.Command {
 	var o common
 	root := &cobra.Command{
 		Use:   "lrsbench",
-		Short: "Measure the hub's roads against raw COPY",
-		Long: `lrsbench measures the hub's roads against raw COPY of the same rows, in turns on the same Postgres, so that what else the
-machine does weighs on all alike. Raw COPY is: table owner, no row-level security, the product's statement table with its indexes,
-the same bytes, 2 writers, 500 rows a commit, fsync on.`,
+		Short: "Measure the hub's roads against what Postgres itself can take",
+		Long: `lrsbench measures the hub's roads against what Postgres itself can take, in turns on the same Postgres, so that what else the
+machine does weighs on all alike. What is stored in bulk is held against raw COPY, which is: table owner, no row-level security, the
+product's statement table with its indexes, the same bytes, 2 writers, 500 rows a commit, fsync on.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -62,7 +63,7 @@ the same bytes, 2 writers, 500 rows a commit, fsync on.`,
 	f.IntVar(&o.rounds, "rounds", 5, "rounds; the medians of their ratios are printed")
 	f.IntVar(&o.writers, "writers", 2, "writers at a time; 2 by the definition of raw COPY")
 	f.IntVar(&o.batch, "batch", 500, "statements or rows a commit; 500 by the definition of raw COPY")
-	root.AddCommand(limitsCommand(&o), syncCommand(&o), killsCommand(), connectorCommand())
+	root.AddCommand(limitsCommand(&o), syncCommand(&o), latencyCommand(&o), loadCommand(&o), killsCommand(), connectorCommand())
 	return root
 }
 

@@ -96,15 +96,23 @@ FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDE
 	return list, rows.Err()
 }
 
-func (r *report) print(w io.Writer, format string) error {
+// show prints a report as JSON, or as the table that it writes.
+func show(w io.Writer, format string, report any, table func(t *tabwriter.Writer)) error {
 	if format == "json" {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(r)
+		return encoder.Encode(report)
 	}
-	fmt.Fprintf(w, "%d rounds, %d writers, %d rows a commit. Ratio: rows stored while %q stores one; processor time: in units of its time for a row.\n\n",
-		r.Rounds, r.Writers, r.Batch, r.Yardstick)
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	table(t)
+	return t.Flush()
+}
+
+func (r *report) print(w io.Writer, format string) error { return show(w, format, r, r.table) }
+
+func (r *report) table(t *tabwriter.Writer) {
+	fmt.Fprintf(t, "%d rounds, %d writers, %d rows a commit. Ratio: rows stored while %q stores one; processor time: in units of its time for a row.\n\n",
+		r.Rounds, r.Writers, r.Batch, r.Yardstick)
 	fmt.Fprintln(t, "ROAD\tRATIO\tLOWEST\tHIGHEST\tHUB CPU\tCONNECTOR CPU\tPOSTGRES CPU\tWAL BYTES")
 	for _, e := range r.Roads {
 		fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\n", e.Name, e.Ratio, e.Lowest, e.Highest, e.Hub, e.Connector, e.Postgres, e.WAL)
@@ -121,5 +129,4 @@ func (r *report) print(w io.Writer, format string) error {
 	if m := r.Memory; m != nil {
 		fmt.Fprintf(t, "\nMEMORY, MiB (PSS)\tidle\t%d\n\tgrowth, hub and connector\t%d\n\tof it the connector\t%d\n", m.Idle>>20, m.Growth>>20, m.Connector>>20)
 	}
-	return t.Flush()
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,16 +18,19 @@ const (
 	activities  = 200
 	// Of ten statements, so many are of a learner known by mailbox (else by account), name a course as parent, an instructor.
 	byMailbox, withParent, withInstructor = 3, 6, 2
+	// passMark is the score from which on a quiz is passed.
+	passMark = 40
 )
 
 // maker makes up statements. The same seed gives the same statements.
 type maker struct {
-	random *rand.Rand
-	clock  time.Time
+	random   *rand.Rand
+	clock    time.Time
+	learners int
 }
 
 func newMaker(seed uint64) *maker {
-	return &maker{random: rand.New(rand.NewPCG(seed, 17)), clock: time.Date(2026, 9, 1, 8, 0, 0, 0, time.UTC)}
+	return &maker{random: rand.New(rand.NewPCG(seed, 17)), clock: time.Date(2026, 9, 1, 8, 0, 0, 0, time.UTC), learners: learners}
 }
 
 func (m *maker) uuid() uuid.UUID {
@@ -41,38 +44,70 @@ func (m *maker) uuid() uuid.UUID {
 
 func (m *maker) oneOf(tenth int) bool { return m.random.IntN(10) < tenth }
 
-func (m *maker) learner() string {
-	n := m.random.IntN(learners)
+func (m *maker) learner() string { return learner(m.random.IntN(m.learners)) }
+
+func learner(n int) string {
 	if n%10 < byMailbox {
 		return fmt.Sprintf(`{"objectType":"Agent","name":"Learner %d","mbox":"mailto:learner-%d@students.example"}`, n, n)
 	}
 	return fmt.Sprintf(`{"objectType":"Agent","name":"Learner %d","account":{"homePage":"https://sis.example","name":"u%06d"}}`, n, n)
 }
 
-// statement makes up one statement.
-func (m *maker) statement() []byte {
+func instructor(n int) string {
+	return fmt.Sprintf(`{"objectType":"Agent","account":{"homePage":"https://sis.example","name":"i%04d"}}`, n)
+}
+
+func courseIRI(quiz int) string { return fmt.Sprintf("https://lms.example/course/%d", quiz/10) }
+
+func quizIRI(quiz int) string { return fmt.Sprintf("%s/quiz/%d", courseIRI(quiz), quiz) }
+
+func verbIRI(name string) string { return "http://adlnet.gov/expapi/verbs/" + name }
+
+// scene is what a statement is about. Agents are JSON; instructor and parent may be empty.
+type scene struct {
+	actor, instructor string
+	verb              string // the end of its IRI
+	quiz, title       string
+	parent            string
+	registration      uuid.UUID
+	score             int
+}
+
+// scene makes up what a statement is about.
+func (m *maker) scene() scene {
 	quiz := m.random.IntN(activities)
-	score := m.random.IntN(101)
-	verb := "failed"
-	if score >= 40 {
-		verb = "passed"
+	s := scene{actor: m.learner(), verb: "failed", quiz: quizIRI(quiz), title: fmt.Sprint("Quiz ", quiz), registration: m.uuid(), score: m.random.IntN(101)}
+	if s.score >= passMark {
+		s.verb = "passed"
 	}
-	m.clock = m.clock.Add(time.Duration(m.random.IntN(2000)) * time.Millisecond)
-	var b strings.Builder
-	fmt.Fprintf(&b, `{"id":"%s","actor":%s,"verb":{"id":"http://adlnet.gov/expapi/verbs/%s","display":{"en":"%s"}},`, m.uuid(), m.learner(), verb, verb)
-	fmt.Fprintf(&b, `"object":{"objectType":"Activity","id":"https://lms.example/course/%d/quiz/%d","definition":{"type":"http://adlnet.gov/expapi/activities/assessment","name":{"en":"Quiz %d"}}},`,
-		quiz/10, quiz, quiz)
-	fmt.Fprintf(&b, `"result":{"score":{"scaled":%.2f,"raw":%d,"min":0,"max":100},"success":%t,"completion":true,"duration":"PT%dM%dS"},`,
-		float64(score)/100, score, score >= 40, m.random.IntN(60), m.random.IntN(60))
-	fmt.Fprintf(&b, `"context":{"registration":"%s","platform":"Example Learning Platform"`, m.uuid())
 	if m.oneOf(withParent) {
-		fmt.Fprintf(&b, `,"contextActivities":{"parent":[{"id":"https://lms.example/course/%d","objectType":"Activity"}]}`, quiz/10)
+		s.parent = courseIRI(quiz)
 	}
 	if m.oneOf(withInstructor) {
-		fmt.Fprintf(&b, `,"instructor":{"objectType":"Agent","account":{"homePage":"https://sis.example","name":"i%04d"}}`, m.random.IntN(instructors))
+		s.instructor = instructor(m.random.IntN(instructors))
+	}
+	return s
+}
+
+// statement makes up one statement.
+func (m *maker) statement() []byte { return m.write(m.scene()) }
+
+func (m *maker) write(s scene) []byte {
+	m.clock = m.clock.Add(time.Duration(m.random.IntN(2000)) * time.Millisecond)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"id":"%s","actor":%s,"verb":{"id":"%s","display":{"en":"%s"}},`, m.uuid(), s.actor, verbIRI(s.verb), s.verb)
+	fmt.Fprintf(&b, `"object":{"objectType":"Activity","id":"%s","definition":{"type":"http://adlnet.gov/expapi/activities/assessment","name":{"en":"%s"}}},`, s.quiz, s.title)
+	fmt.Fprintf(&b, `"result":{"score":{"scaled":%.2f,"raw":%d,"min":0,"max":100},"success":%t,"completion":true,"duration":"PT%dM%dS"},`,
+		float64(s.score)/100, s.score, s.score >= passMark, m.random.IntN(60), m.random.IntN(60))
+	fmt.Fprintf(&b, `"context":{"registration":"%s","platform":"Example Learning Platform"`, s.registration)
+	if s.parent != "" {
+		fmt.Fprintf(&b, `,"contextActivities":{"parent":[{"id":"%s","objectType":"Activity"}]}`, s.parent)
+	}
+	if s.instructor != "" {
+		fmt.Fprintf(&b, `,"instructor":%s`, s.instructor)
 	}
 	fmt.Fprintf(&b, `},"timestamp":"%s"}`, m.clock.Format("2006-01-02T15:04:05.000Z"))
-	return []byte(b.String())
+	return b.Bytes()
 }
 
 // body makes the body of a POST with n statements.
