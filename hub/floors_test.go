@@ -16,7 +16,7 @@ const module = "github.com/lrshub/lrshub/"
 var floors = [][]string{
 	0:  {"migrations", "policies"}, // embedded files, no code
 	1:  {"hub/xapi", "hub/query", "plugins/contract"},
-	2:  {"hub/database", "hub/embedded", "hub/mapping", "plugins/sdk"},
+	2:  {"hub/database", "hub/embedded", "hub/blob", "hub/mapping", "plugins/sdk"},
 	3:  {"hub/audit", "connectors"},
 	4:  {"hub/vault"},
 	5:  {"hub/people", "hub/records"},

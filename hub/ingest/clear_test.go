@@ -147,7 +147,7 @@ func (k tokens) everywhere(prefix string) string {
 	extensions := func(place string) string {
 		return fmt.Sprintf(`{"https://school.example/x":{"deep":["%s"]},"https://school.example/%s":1}`, p(place), p(place+" key"))
 	}
-	attachment := fmt.Sprintf(`{"usageType":"http://adlnet.gov/expapi/attachments/signature","display":{"en":"%s"},"description":{"en":"%s"},"contentType":"text/plain","length":3,`+
+	attachment := fmt.Sprintf(`{"usageType":"https://school.example/usage","display":{"en":"%s"},"description":{"en":"%s"},"contentType":"text/plain","length":3,`+
 		`"sha2":"495395e777cd98da653df9615d09c0fd6bb2f8d4788394cd53c56a3bfdcd848a","fileUrl":"https://school.example/%s"}`, p("attachment display"), p("attachment description"), p("attachment URL"))
 	sub := `{"objectType":"SubStatement","actor":` + mbox("sub actor") + `,"verb":` + verb("sub verb") + `,"object":` + activity("sub object") +
 		`,"result":{"response":"` + p("sub response") + `","extensions":` + extensions("sub result extension") + `},"context":{"instructor":` + hashed("sub instructor") +

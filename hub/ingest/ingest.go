@@ -1,7 +1,7 @@
 // Package ingest is the road in. Every statement that the hub stores, whoever sends it, is split and sealed here and
 // stored with its audit event in one transaction.
 //
-// Start with Road. Statements (statements.go) takes what an xAPI client posts; Page (page.go), or Pages (pages.go) for one after another, takes a page of a source's
+// Start with Road. Statements (statements.go) takes what an xAPI client posts, Delivery (attachment.go) what it posts with attachments; Page (page.go), or Pages (pages.go) for one after another, takes a page of a source's
 // records, maps it and stores statements, source records, dead letters, cursor and progress together. Both end in
 // the same two steps (this file): seal, which finds the subjects and makes rows that name nobody (seal.go), and store.
 package ingest
@@ -32,6 +32,7 @@ type Road struct {
 	dictionary *records.Dictionary
 	homePage   string
 	now        func() time.Time
+	blobs      Blobs // nil: attachments have to fit into rows
 
 	numbers sync.Map // streamName to int16
 	cached  atomic.Int64
@@ -41,6 +42,9 @@ type Road struct {
 func New(db *database.DB, v *vault.Vault, dictionary *records.Dictionary, homePage string, now func() time.Time) *Road {
 	return &Road{db: db, vault: v, dictionary: dictionary, homePage: homePage, now: now}
 }
+
+// UseBlobs gives the road a place for attachments that are too large for a row. It is called before the road is used.
+func (r *Road) UseBlobs(b Blobs) { r.blobs = b }
 
 // Authority is the agent that vouches for what a credential or a connection (kind) with this id writes: an account on the hub's home page.
 func (r *Road) Authority(kind string, id uuid.UUID) xapi.Agent {
@@ -54,6 +58,7 @@ type origin struct {
 	connection uuid.UUID             // Nil for an xAPI client
 	catalogue  func(iri string) bool // may this activity stand in clear?
 	verbs      map[string]int32
+	contents   map[string]*content // what was sent of the attachments, by sha2 in lower case
 }
 
 // Incoming is a valid statement and the id under which it is stored.

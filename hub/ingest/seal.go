@@ -102,6 +102,9 @@ func (s *sealer) seal(in Incoming, anonymous *vault.Subject) (row records.Statem
 	if row.Agents, err = s.agents(in.ID, st, parts); err != nil {
 		return row, nil, err
 	}
+	if row.Attachments, err = s.attachments(in, subject); err != nil {
+		return row, nil, err
+	}
 	return row, s.activities(&row, st), nil
 }
 

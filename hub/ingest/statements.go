@@ -15,32 +15,47 @@ import (
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
-// Statements stores a batch that an xAPI client sent, whole or not at all, and gives the ids in the batch's order. A statement without an id gets
-// one. The store sets authority from the credential; one that was sent is not kept. With define the batch's activities go into the catalogue, where they stand in
-// clear. Errors: records.ErrConflict, people.ErrUnknownPurpose.
+// Statements stores a batch that an xAPI client sent without attachments beside it; see Delivery.Store.
 func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool, batch []*xapi.Statement) ([]uuid.UUID, error) {
-	list := make([]Incoming, len(batch))
-	ids := make([]uuid.UUID, len(batch))
-	for i, st := range batch {
+	d, err := r.Delivery(caller.Tenant, batch)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Store(ctx, caller, define)
+}
+
+// Store stores the batch with its attachments, whole or not at all, and gives the ids in the batch's order. A statement without an id gets
+// one. The store sets authority from the credential; one that was sent is not kept. With define the batch's activities go into the catalogue, where they stand in
+// clear. Errors: records.ErrConflict, people.ErrUnknownPurpose, AttachmentError.
+func (d *Delivery) Store(ctx context.Context, caller access.Caller, define bool) ([]uuid.UUID, error) {
+	if err := d.complete(); err != nil {
+		return nil, err
+	}
+	r := d.road
+	list := make([]Incoming, len(d.batch))
+	ids := make([]uuid.UUID, len(d.batch))
+	for i, st := range d.batch {
 		if ids[i] = st.ID; !st.HasID {
 			ids[i] = uuid.New()
 		}
 		list[i] = Incoming{ID: ids[i], Statement: st.WithoutAuthority()} // no agent is kept that is not needed
 	}
-	verbs, err := r.verbs(ctx, caller.Tenant, list)
+	verbs, err := r.verbs(ctx, d.tenant, list)
 	if err != nil {
 		return nil, err
 	}
+	o := origin{authority: r.Authority("client", caller.Client), verbs: verbs, catalogue: func(string) bool { return define }, contents: d.contents}
 	var recalled *vault.Recalled
-	err = r.db.Tenant(ctx, caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
+	var stored map[uuid.UUID]bool
+	err = r.db.Tenant(ctx, d.tenant, func(ctx context.Context, tx *database.Tx) error {
+		d.unsure = false
 		purpose, err := people.FindPurpose(ctx, tx, caller.Purpose)
 		if err != nil {
 			return err
 		}
-		b, err := r.seal(ctx, tx, origin{
-			authority: r.Authority("client", caller.Client), purpose: purpose.ID, verbs: verbs,
-			catalogue: func(string) bool { return define },
-		}, list, nil)
+		o.purpose = purpose.ID
+		b, err := r.seal(ctx, tx, o, list, nil)
 		if err != nil {
 			return err
 		}
@@ -53,11 +68,16 @@ func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool
 		if err != nil {
 			return err
 		}
-		return r.record(ctx, tx, audit.IngestStatements, caller.Client.String(), caller.Purpose, w, map[string]any{"statements": len(list)})
+		stored = w.stored
+		err = r.record(ctx, tx, audit.IngestStatements, caller.Client.String(), caller.Purpose, w, map[string]any{"statements": len(list)})
+		d.unsure = err == nil // until the commit's answer is here
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store statements: %w", err)
 	}
+	d.unsure = false
+	d.settle(ids, stored)
 	recalled.Remember()
 	return ids, nil
 }

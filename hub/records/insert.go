@@ -33,7 +33,7 @@ const leaveStored = "ON CONFLICT (tenant_id, id) DO NOTHING"
 // hopeful is from how many statements on a batch is first inserted as if all were new.
 const hopeful = 16
 
-// Insert stores a batch of statements with distinct ids, their agents, activities and voidings. Ids that are already
+// Insert stores a batch of statements with distinct ids, their agents, activities, attachments and voidings. Ids that are already
 // stored, or that were erased, are left alone: if such a statement's digest differs, the whole batch fails with ErrConflict, else it is counted
 // as a repeat. It gives the ids that were really stored.
 func Insert(ctx context.Context, tx *database.Tx, list []Statement) (stored map[uuid.UUID]bool, err error) {
@@ -61,6 +61,9 @@ func Insert(ctx context.Context, tx *database.Tx, list []Statement) (stored map[
 		return nil, err
 	}
 	if err := insertActivities(ctx, tx, batch, stored); err != nil {
+		return nil, err
+	}
+	if err := insertAttachments(ctx, tx, batch, stored); err != nil {
 		return nil, err
 	}
 	return stored, insertVoidings(ctx, tx, batch, stored)

@@ -52,6 +52,7 @@ type Statement struct {
 	Digest       Digest
 	Agents       []Agent
 	Activities   []ActivityUse // other than the object
+	Attachments  []Attachment  // those whose content was sent
 	Voids        uuid.UUID     // the statement that this one voids, or Nil
 }
 
