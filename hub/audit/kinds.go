@@ -20,9 +20,24 @@ const (
 	// complete.
 	StatementExported = "statement.exported"
 
-	// ClientCreated and ClientRevoked: a credential. Fields: client, scopes.
+	// DocumentStored and DocumentDeleted: state and profile documents. Subjects: whose they are, if anybody's. Fields: resource; of one stored size (bytes)
+	// and replaced; of those deleted documents (a count).
+	DocumentStored  = "document.stored"
+	DocumentDeleted = "document.deleted"
+	// DocumentRead: documents, or their ids, were shown. Subjects: whose they are. Fields: resource, documents, content (false: ids only), grants, policy.
+	DocumentRead = "document.read"
+	// AgentRead: a Person object was shown. Subjects: those of the person. Fields: identifiers, names (counts), grants, policy.
+	AgentRead = "agent.read"
+	// ActivityRead: an activity of the catalogue was shown. Fields: grants, policy.
+	ActivityRead = "activity.read"
+
+	// ClientCreated, ClientChanged and ClientRevoked: a client. Fields: client, scopes; networks (from which it may come; none: from anywhere)
+	// unless it is revoked; jwt when it is made, expires when it is changed.
 	ClientCreated = "client.created"
+	ClientChanged = "client.changed"
 	ClientRevoked = "client.revoked"
+	// ClientRotated: a client got another key. Fields: client, until (its earlier keys are good).
+	ClientRotated = "client.rotated"
 	// AuthRefused: a request without a valid credential. Fields: reason (a code).
 	AuthRefused = "auth.refused"
 

@@ -130,15 +130,16 @@ func (b *batch) store(ctx context.Context, tx *database.Tx, position int64) (wri
 	return written{stored: stored, position: position, digest: hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
-// catalogue gives the activities that may stand in clear; the last definition of each holds.
+// catalogue gives the activities that may stand in clear, each with all that the batch says of it.
 func (b *batch) catalogue() map[uuid.UUID]records.Activity {
 	all := map[uuid.UUID]records.Activity{}
 	for _, list := range b.defined {
 		for _, a := range list {
-			if a.Definition == nil {
-				a.Definition = all[a.Key].Definition
+			known, there := all[a.Key]
+			if !there {
+				known = a
 			}
-			all[a.Key] = a
+			all[a.Key] = known.With(a)
 		}
 	}
 	return all

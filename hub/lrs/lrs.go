@@ -1,8 +1,8 @@
 // Package lrs is the xAPI face of the hub: /xapi/. It reads requests and writes responses; what is stored goes by ingest, what is shown comes from
 // disclose, and each request is authenticated and decided first.
 //
-// Start with Handler. One file an action: post.go, put.go, get.go; respond.go has what all answers share, format.go the forms of a statement, alternate.go the
-// request syntax of clients that can only POST forms.
+// Start with Handler. One file an action on statements: post.go, put.go, get.go; documents.go has the three resources that keep documents, describe.go agents and
+// activities. respond.go has what all answers share, format.go the forms of a statement, alternate.go the request syntax of clients that can only POST forms.
 package lrs
 
 import (
@@ -29,14 +29,27 @@ const (
 	bodyTime      = 2 * time.Minute
 )
 
-// Writer stores statements: ingest.Road.
+// Writer is the road in: ingest.Road.
 type Writer interface {
+	StatementWriter
+	DocumentWriter
+}
+
+// StatementWriter stores statements.
+type StatementWriter interface {
 	Statements(ctx context.Context, caller access.Caller, define bool, batch []*xapi.Statement) ([]uuid.UUID, error)
 	Refused(ctx context.Context, caller access.Caller, reason string) error
 }
 
-// Reader shows statements: disclose.Road.
+// Reader is the road out: disclose.Road.
 type Reader interface {
+	StatementReader
+	DocumentReader
+	Describer
+}
+
+// StatementReader shows statements.
+type StatementReader interface {
 	Page(ctx context.Context, caller access.Caller, q disclose.Query) (disclose.Page, error)
 	More(ctx context.Context, caller access.Caller, more string) (disclose.Page, error)
 	Statement(ctx context.Context, caller access.Caller, id uuid.UUID, voided bool) (disclose.Statement, error)
@@ -73,15 +86,25 @@ func (f *face) handler() http.Handler {
 	mux.HandleFunc("POST /xapi/statements", f.with(f.postStatements))
 	mux.HandleFunc("PUT /xapi/statements", f.with(f.putStatement))
 	mux.HandleFunc("GET /xapi/statements", f.with(f.getStatements)) // HEAD too
+	mux.HandleFunc("/xapi/statements", f.with(notAllowed("GET, HEAD, POST, PUT")))
+	f.documents(mux)
+	mux.HandleFunc("GET /xapi/agents", f.with(f.getAgent))
+	mux.HandleFunc("/xapi/agents", f.with(notAllowed("GET, HEAD")))
+	mux.HandleFunc("GET /xapi/activities", f.with(f.getActivity))
+	mux.HandleFunc("/xapi/activities", f.with(notAllowed("GET, HEAD")))
 	mux.HandleFunc("GET /xapi/about", about)
 	mux.HandleFunc("/xapi/{anything...}", f.with(func(http.ResponseWriter, request) error {
 		return problem{http.StatusNotFound, "this hub has no such resource"}
 	}))
-	mux.HandleFunc("/xapi/statements", f.with(func(w http.ResponseWriter, _ request) error {
-		w.Header().Set("Allow", "GET, HEAD, POST, PUT")
-		return problem{http.StatusMethodNotAllowed, "statements are read with GET or HEAD and stored with POST or PUT"}
-	}))
 	return f.alternate(mux)
+}
+
+// notAllowed answers for the methods that a resource does not have.
+func notAllowed(allowed string) action {
+	return func(w http.ResponseWriter, _ request) error {
+		w.Header().Set("Allow", allowed)
+		return problem{http.StatusMethodNotAllowed, "this resource has only the methods " + allowed}
+	}
 }
 
 // request is an authenticated request of a known version.

@@ -202,7 +202,7 @@ func TestAlternateSyntax(t *testing.T) {
 func TestOtherResources(t *testing.T) {
 	w := newWorld(t)
 	c := w.client(databasetest.Default, "1.0.3", "all")
-	for _, path := range []string{"/xapi/", "/xapi/activities", "/xapi/nothing/here"} {
+	for _, path := range []string{"/xapi/", "/xapi/activities/nothing", "/xapi/nothing/here"} {
 		equal(t, path, c.do("GET", path, "").status, 404)
 		equal(t, path+" without a version", c.do("GET", path, "", "X-Experience-API-Version", "").status, 400)
 		equal(t, path+" without a credential", c.do("GET", path, "", "Authorization", "").status, 401)

@@ -11,6 +11,7 @@ import (
 	"github.com/lrshub/lrshub/hub/auth"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/ingest"
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/records"
 	"github.com/lrshub/lrshub/hub/xapi"
@@ -53,6 +54,14 @@ func respond(w http.ResponseWriter, err error) {
 		p = problem{http.StatusForbidden, "this credential may filter only by pseudonyms that it was given"}
 	case errors.Is(err, disclose.ErrMore):
 		p = problem{http.StatusBadRequest, "this continuation is not valid for this credential: start the query again"}
+	case errors.Is(err, ingest.ErrPrecondition):
+		p = problem{http.StatusPreconditionFailed, "the document is not what If-Match or If-None-Match says: read it again"}
+	case errors.Is(err, ingest.ErrUnconditional):
+		p = problem{http.StatusConflict, "there is such a document: read it, and send its ETag in If-Match to replace it, or If-None-Match: * to store only a new one"}
+	case errors.Is(err, ingest.ErrMerge):
+		p = problem{http.StatusBadRequest, "POST adds properties to a document: what is stored and what is sent must both be JSON objects of type application/json; replace it with PUT"}
+	case errors.Is(err, records.ErrNoDocument):
+		p = problem{http.StatusNotFound, "no such document"}
 	case errors.Is(err, records.ErrNotFound):
 		p = problem{http.StatusNotFound, "no such statement"}
 	case errors.Is(err, records.ErrConflict):

@@ -1,13 +1,10 @@
 package records
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
 	"sync"
-
-	"github.com/google/uuid"
 
 	"github.com/lrshub/lrshub/hub/database"
 )
@@ -110,40 +107,4 @@ func (d *Dictionary) remember(tenant database.TenantID, id int32, iri string) {
 	}
 	d.ids[verbName{tenant, iri}] = id
 	d.byID[verbKey{tenant, id}] = iri
-}
-
-// Activity is a row of the catalogue: an activity whose id and definition may stand in clear.
-type Activity struct {
-	Key        uuid.UUID
-	IRI        string
-	Definition []byte // JSON; nil if none was given
-}
-
-// Catalogue puts activities into the catalogue, in one order, and replaces a definition by a later one. Those that stand there already are
-// left out: ON CONFLICT would lock their rows until the commit, and writers of the same course would wait for each other.
-func Catalogue(ctx context.Context, tx *database.Tx, activities map[uuid.UUID]Activity) error {
-	if len(activities) == 0 {
-		return nil
-	}
-	list := make([]Activity, 0, len(activities))
-	for _, a := range activities {
-		list = append(list, a)
-	}
-	slices.SortFunc(list, func(a, b Activity) int { return bytes.Compare(a.Key[:], b.Key[:]) })
-	keys, iris, definitions := make([]uuid.UUID, len(list)), make([]string, len(list)), make([][]byte, len(list))
-	for i, a := range list {
-		keys[i], iris[i], definitions[i] = a.Key, a.IRI, a.Definition
-	}
-	_, err := tx.ExecContext(ctx, `
-INSERT INTO activity AS a (tenant_id, key, iri, definition)
-SELECT $1, key, iri, convert_from(definition, 'UTF8') FROM unnest($2::uuid[], $3::text[], $4::bytea[]) AS n(key, iri, definition)
-WHERE NOT EXISTS (SELECT 1 FROM activity k WHERE k.tenant_id = $1 AND k.key = n.key
-    AND (n.definition IS NULL OR k.definition IS NOT DISTINCT FROM convert_from(n.definition, 'UTF8')) OFFSET 0)
-ON CONFLICT (tenant_id, key) DO UPDATE SET definition = excluded.definition
-WHERE excluded.definition IS NOT NULL AND a.definition IS DISTINCT FROM excluded.definition`,
-		tx.Tenant, database.UUIDs(keys), database.Texts(iris), database.Byteas(definitions))
-	if err != nil {
-		return fmt.Errorf("records: catalogue: %w", err)
-	}
-	return nil
 }

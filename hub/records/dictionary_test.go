@@ -48,7 +48,7 @@ func TestDictionary(t *testing.T) {
 	}
 }
 
-func TestCatalogueKeepsTheLaterDefinition(t *testing.T) {
+func TestCatalogueMergesDefinitions(t *testing.T) {
 	db := databasetest.New(t)
 	key := uuid.New()
 	put := func(definition string) {
@@ -66,13 +66,14 @@ func TestCatalogueKeepsTheLaterDefinition(t *testing.T) {
 	}
 	put("")
 	put(`{"name":{"en":"One \u0000"}}`)
-	put(`{"name":{"en":"Two"}}`)
+	put(`{"name":{"de":"Zwei"}}`)
+	put(`{"name":{"en":"Two"},"type":"https://example.org/t"}`)
 	put("") // says nothing of the definition
 	var definition string
 	err := db.ReadTenant(context.Background(), 1, func(ctx context.Context, tx *database.Tx) error {
 		return tx.GetContext(ctx, &definition, `SELECT definition FROM activity WHERE tenant_id = $1 AND key = $2`, tx.Tenant, key)
 	})
-	if err != nil || definition != `{"name":{"en":"Two"}}` {
+	if err != nil || definition != `{"name":{"en":"Two","de":"Zwei"},"type":"https://example.org/t"}` {
 		t.Errorf("definition %q, %v", definition, err)
 	}
 }
