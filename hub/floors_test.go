@@ -24,7 +24,7 @@ var floors = [][]string{
 	7:  {"hub/ingest", "hub/disclose", "plugins/host", "hub/auth"},
 	8:  {"hub/privacy", "hub/certification", "plugins/kit"},
 	9:  {"workflows"},
-	10: {"hub/lrs", "hub/api", "hub/console", "hub/receive"},
+	10: {"hub/lrs", "hub/api", "hub/console", "hub/oauth", "hub/receive"},
 	11: {"cmd"},
 }
 

@@ -95,7 +95,7 @@ func (h *hub) prepare(ctx context.Context, keys *vault.Keys, define bool) error 
 	if h.client, err = h.newClient(ctx, "lrsbench", purpose, scopes...); err != nil {
 		return err
 	}
-	h.caller, err = h.clients.Authenticate(ctx, h.db, h.client.Key, h.client.Secret)
+	h.caller, err = h.clients.Authenticate(ctx, h.db, auth.Presented{Key: h.client.Key, Secret: h.client.Secret})
 	return err
 }
 
@@ -116,9 +116,5 @@ func (h *hub) handler() http.Handler {
 
 // Request says who sent a request; it makes the hub lrs.Authenticator.
 func (h *hub) Request(r *http.Request) (access.Caller, error) {
-	key, secret, err := auth.FromRequest(r)
-	if err != nil {
-		return access.Caller{}, fmt.Errorf("%w: %w", auth.ErrUnauthenticated, err)
-	}
-	return h.clients.Authenticate(r.Context(), h.db, key, secret)
+	return h.clients.Request(h.db, r)
 }

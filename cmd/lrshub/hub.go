@@ -12,6 +12,7 @@ import (
 	"github.com/lrshub/lrshub/hub/api"
 	"github.com/lrshub/lrshub/hub/console"
 	"github.com/lrshub/lrshub/hub/lrs"
+	"github.com/lrshub/lrshub/hub/oauth"
 )
 
 // process is one hub process: what serves, what works, or both.
@@ -126,6 +127,9 @@ func (p *process) handler() (http.Handler, error) {
 		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Host: p.host, Temporal: p.temporal,
 		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), PrepareTenant: p.prepareTenant, RestartAudit: p.restartAudit,
 	}))
+	tokens := oauth.Handler(oauth.Rooms{DB: p.db, Clients: p.clients, PublicURL: p.settings.PublicURL})
+	mux.Handle(oauth.Path, tokens)
+	mux.Handle(oauth.MetadataPath, tokens)
 	pages, err := console.Handler(console.Rooms{
 		DB: p.db, Auth: authenticator{p.rooms}, Gate: p.gate, Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(),
 	})

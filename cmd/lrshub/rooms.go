@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -62,11 +61,7 @@ func openStore(ctx context.Context, s settings) (*rooms, error) {
 	if r.keys, err = vault.OpenKeys(s.KeysDir, master); err != nil {
 		return nil, err
 	}
-	pepper, err := r.keys.Secret("credential-pepper")
-	if err != nil {
-		return nil, err
-	}
-	if r.clients, err = auth.New(pepper, auth.Options{}); err != nil {
+	if err = r.openClients(); err != nil {
 		return nil, err
 	}
 	if r.db, err = database.Open(ctx, s.DatabaseURL); err != nil {
@@ -141,16 +136,4 @@ func (r *rooms) prepareTenant(ctx context.Context, id database.TenantID) error {
 		}
 		return r.gate.Seed(ctx, tx, time.Now())
 	})
-}
-
-// authenticator is auth over this database, for the faces.
-type authenticator struct{ *rooms }
-
-// Request says who sent a request.
-func (a authenticator) Request(r *http.Request) (access.Caller, error) {
-	key, secret, err := auth.FromRequest(r)
-	if err != nil {
-		return access.Caller{}, fmt.Errorf("%w: %w", auth.ErrUnauthenticated, err)
-	}
-	return a.clients.Authenticate(r.Context(), a.db, key, secret)
 }

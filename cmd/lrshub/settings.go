@@ -25,6 +25,7 @@ type settings struct {
 	RunDir      string // sockets of connectors
 	Listen      string
 	PublicURL   string // under which clients reach the hub; also the home page of the hub's own accounts
+	SignIn      signInSettings
 	Connectors  connectorSettings
 	master      func() (tink.AEAD, error)
 }
@@ -51,6 +52,9 @@ var variables = []variable{
 	{"LRSHUB_RUN_DIR", filepath.Join(os.TempDir(), "lrshub"), "folder for connectors' sockets", func(s *settings) *string { return &s.RunDir }},
 	{"LRSHUB_LISTEN", "127.0.0.1:8080", "address to listen on", func(s *settings) *string { return &s.Listen }},
 	{"LRSHUB_PUBLIC_URL", "", "URL under which clients reach the hub; must not change: it names the hub's own accounts", func(s *settings) *string { return &s.PublicURL }},
+	{"LRSHUB_JWT_ISSUER", "", "URL of an OpenID provider whose JWTs are taken of clients made with --jwt-subject", func(s *settings) *string { return &s.SignIn.Issuer }},
+	{"LRSHUB_JWT_AUDIENCE", "", "audience that these JWTs must have", func(s *settings) *string { return &s.SignIn.Audience }},
+	{"LRSHUB_TRUSTED_PROXIES", "", "CIDRs, with commas between, of proxies whose X-Forwarded-For says where a request comes from", func(s *settings) *string { return &s.SignIn.Proxies }},
 }
 
 // fromEnvironment reads settings; needed are the variables that the command cannot do without.
@@ -76,7 +80,7 @@ func fromEnvironment(needed ...string) (settings, error) {
 	if len(missing) > 0 {
 		return s, usage("set these environment variables:\n  %s", strings.Join(missing, "\n  "))
 	}
-	return s, nil
+	return s, s.SignIn.check()
 }
 
 // masterFromEnvironment reads the master key from LRSHUB_MASTER_KEY (base64 of 32 bytes) or LRSHUB_MASTER_KEY_FILE.

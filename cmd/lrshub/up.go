@@ -35,6 +35,7 @@ type upOptions struct {
 	postgresBin string
 	demo        bool
 	noNamespace bool
+	signIn      signInSettings
 }
 
 func upCommand() *cobra.Command {
@@ -47,7 +48,7 @@ func upCommand() *cobra.Command {
   lrshub up --data /srv/lrshub --listen 127.0.0.1:9000`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.checkPublicURL(); err != nil {
+			if err := errors.Join(o.checkPublicURL(), o.signIn.check()); err != nil {
 				return err
 			}
 			return up(c.Context(), o)
@@ -59,6 +60,7 @@ func upCommand() *cobra.Command {
 	c.Flags().StringVar(&o.postgresBin, "postgres-bin", "", "folder of the Postgres binaries (default: PATH, then /usr/lib/postgresql/*/bin)")
 	c.Flags().BoolVar(&o.demo, "demo", false, "add a small sample connection and sync it")
 	c.Flags().BoolVar(&o.noNamespace, "allow-connectors-without-namespace", false, "run connectors where the kernel gives them no network namespace of their own")
+	o.signIn.flags(c)
 	return c
 }
 
@@ -240,7 +242,7 @@ func (f *folder) prepare(ctx context.Context, o upOptions, pg *postgres.Server, 
 	s.DatabaseURL = app.String()
 	s.Namespace = temporal.Namespace
 	s.KeysDir, s.AuditDir, s.RunDir = f.file("keys"), f.file("audit"), f.file("run")
-	s.Listen = address
+	s.Listen, s.SignIn = address, o.signIn
 	s.Connectors = connectorSettings{AllowNoNamespace: o.noNamespace, Hide: []string{f.path}, Show: []string{f.file("demo")}}
 	s.master = func() (tink.AEAD, error) { return vault.MasterKeyFile(f.file("master.key")) }
 	if s.PublicURL, err = f.once("public-url", func() (string, error) {

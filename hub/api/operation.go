@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -21,19 +19,16 @@ type callerKey struct{}
 // authenticate finds out who is calling. Every operation needs a credential.
 func (f *face) authenticate(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	key, secret, err := auth.FromRequest(r)
-	var caller access.Caller
+	caller, err := f.Clients.Request(f.DB, r)
 	if err != nil {
-		err = fmt.Errorf("%w: %w", auth.ErrUnauthenticated, err)
-	} else {
-		caller, err = f.Clients.Authenticate(r.Context(), f.DB, key, secret)
-	}
-	if err != nil {
-		p := problemOf(err)
-		if p.Status == http.StatusUnauthorized {
-			ctx.SetHeader("WWW-Authenticate", `Bearer realm="lrshub"`)
+		if errors.Is(err, auth.ErrUnauthenticated) {
+			_, w := humago.Unwrap(ctx)
+			auth.Challenge(w.Header())
 		}
-		p.write(ctx)
+		if errors.Is(err, auth.ErrIssuerUnavailable) {
+			ctx.SetHeader("Retry-After", auth.RetryAfter)
+		}
+		problemOf(err).write(ctx)
 		return
 	}
 	next(huma.WithValue(ctx, callerKey{}, caller))

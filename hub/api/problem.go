@@ -56,6 +56,7 @@ var kinds = []struct {
 	{access.ErrUndecided, http.StatusServiceUnavailable},
 	{database.ErrUnavailable, http.StatusServiceUnavailable},
 	{auth.ErrUnauthenticated, http.StatusUnauthorized},
+	{auth.ErrIssuerUnavailable, http.StatusServiceUnavailable},
 	{access.ErrDenied, http.StatusForbidden},
 	{disclose.ErrRefused, http.StatusForbidden},
 	{auth.ErrUnknownClient, http.StatusNotFound},

@@ -102,7 +102,7 @@ func (f *face) addTenant(ctx context.Context, caller access.Caller, name string)
 			return fmt.Errorf("%w: %q", errTenantExists, name)
 		}
 		c, err := f.Clients.Create(ctx, tx, caller.Client.String(), auth.NewClient{Name: "first administrator", Scopes: []string{"admin"}, Purpose: people.DefaultPurpose})
-		made.Administrator = credential{c.Key, c.Secret}
+		made.Administrator = credential{ID: c.Client, Key: c.Key, Secret: c.Secret}
 		return err
 	})
 	return made, err

@@ -89,7 +89,7 @@ func (h *hub) create(tenant database.TenantID, n auth.NewClient) auth.Credential
 }
 
 func (h *hub) authenticate(key, secret string) (access.Caller, error) {
-	return h.clients.Authenticate(h.Context(), h.db, key, secret)
+	return h.clients.Authenticate(h.Context(), h.db, auth.Presented{Key: key, Secret: secret})
 }
 
 // events lists the audit events of a kind as "actor reason".
@@ -138,8 +138,8 @@ func TestNothingKeptGivesTheSecret(t *testing.T) {
 	made := h.create(databasetest.Default, asked("canvas"))
 	h.in(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
 		var rows []string
-		err := tx.SelectContext(ctx, &rows, "SELECT client::text FROM client WHERE tenant_id = $1 UNION ALL SELECT audit_event::text FROM audit_event WHERE tenant_id = $1", tx.Tenant)
-		if len(rows) < 2 || strings.Contains(strings.Join(rows, ""), made.Secret) {
+		err := tx.SelectContext(ctx, &rows, "SELECT client::text FROM client WHERE tenant_id = $1 UNION ALL SELECT client_key::text FROM client_key WHERE tenant_id = $1 UNION ALL SELECT audit_event::text FROM audit_event WHERE tenant_id = $1", tx.Tenant)
+		if len(rows) < 3 || strings.Contains(strings.Join(rows, ""), made.Secret) {
 			t.Error("the secret is in a row")
 		}
 		return err
@@ -155,7 +155,7 @@ func TestNothingKeptGivesTheSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.Authenticate(t.Context(), h.db, made.Key, made.Secret); !errors.Is(err, auth.ErrUnauthenticated) {
+	if _, err := other.Authenticate(t.Context(), h.db, auth.Presented{Key: made.Key, Secret: made.Secret}); !errors.Is(err, auth.ErrUnauthenticated) {
 		t.Errorf("with another pepper: %v", err)
 	}
 }

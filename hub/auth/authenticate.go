@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
+	"log/slog"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,53 +19,125 @@ import (
 	"github.com/lrshub/lrshub/hub/database"
 )
 
-// Authenticate gives the caller that a credential stands for, or ErrUnauthenticated. Every credential that
+// Authenticate gives the caller that a credential stands for, or ErrUnauthenticated. Every secret that
 // is refused takes the same steps, whether its key exists or not, and a refusal is an audit event: of
-// the tenant that the key belongs to, or of the home tenant. Other errors are the database's.
+// the tenant that the key belongs to, or of the home tenant. ErrIssuerUnavailable means that a JWT could not be checked. Other errors are the database's.
 //
-// A credential that was good is taken as good for recentLife without asking the database.
-func (c *Clients) Authenticate(ctx context.Context, db *database.DB, key, secret string) (access.Caller, error) {
-	if !keyShape.MatchString(key) || !secretShape.MatchString(secret) {
-		return access.Caller{}, ErrUnauthenticated // we never gave out such a one
-	}
-	now := c.now()
-	mac := c.digest(key, secret)
-	if caller, ok := c.recent.find(mac, now); ok {
-		return caller, nil
-	}
-	row, reason, err := c.look(ctx, db, key, mac, now)
+// A credential that was good is taken as good for recentLife without asking the database or checking a signature.
+func (c *Clients) Authenticate(ctx context.Context, db *database.DB, p Presented) (access.Caller, error) {
+	good, err := c.authenticate(ctx, db, p)
 	if err != nil {
 		return access.Caller{}, err
 	}
-	if reason != "" {
-		return access.Caller{}, c.refuse(ctx, db, row, reason, now)
+	return good.whose(), nil
+}
+
+func (c *Clients) authenticate(ctx context.Context, db *database.DB, p Presented) (remembered, error) {
+	if p.Token == "" && (!keyShape.MatchString(p.Key) || !secretShape.MatchString(p.Secret)) {
+		return remembered{}, ErrUnauthenticated // we never gave out such a one
+	}
+	now := c.now()
+	mac := c.digest(p.Key, p.Secret)
+	if p.Token != "" {
+		mac = c.digest("", p.Token)
+	}
+	if good, ok := c.recent.find(mac, now); ok {
+		return good, c.located(ctx, db, good, p.Address, now)
+	}
+	shown, err := c.prove(ctx, p, mac, now)
+	var bad refusal
+	if errors.As(err, &bad) {
+		return remembered{}, c.refuse(ctx, db, access.Caller{Tenant: c.home}, string(bad), now)
+	}
+	if err != nil {
+		return remembered{}, err
+	}
+	row, reason, err := c.look(ctx, db, shown, now)
+	if err != nil {
+		return remembered{}, err
 	}
 	caller := access.Caller{Tenant: row.tenant, Client: row.ID, Name: row.Name, Scopes: row.Scopes, Purpose: row.Purpose}
-	until := now.Add(recentLife)
-	if row.ExpiresAt.Valid && row.ExpiresAt.Time.Before(until) {
-		until = row.ExpiresAt.Time
+	if reason != "" {
+		return remembered{}, c.refuse(ctx, db, caller, reason, now)
 	}
-	c.recent.keep(mac, remembered{caller, until}, now)
-	return copyOf(caller), nil
+	if shown.narrows {
+		caller.Scopes = slices.DeleteFunc(slices.Clone(caller.Scopes), func(s string) bool { return !slices.Contains(shown.scopes, s) })
+	}
+	good := remembered{caller: caller, ends: earlier(shown.ends, earlier(row.ExpiresAt.Time, row.KeyExpiresAt.Time))}
+	if good.networks, err = ParseNetworks(row.Networks); err != nil {
+		return remembered{}, fmt.Errorf("authenticate: client %s: %w", row.ID, err)
+	}
+	if err := c.located(ctx, db, good, p.Address, now); err != nil {
+		return remembered{}, err
+	}
+	c.use(ctx, db, row, shown, now)
+	c.recent.keep(mac, good, now)
+	return good, nil
 }
 
-type clientRow struct {
-	ID         uuid.UUID      `db:"id"`
-	Name       string         `db:"name"`
-	Key        string         `db:"key"`
-	SecretHash []byte         `db:"secret_hash"`
-	Scopes     pq.StringArray `db:"scopes"`
-	Purpose    string         `db:"purpose"`
-	CreatedAt  time.Time      `db:"created_at"`
-	ExpiresAt  sql.NullTime   `db:"expires_at"`
-	RevokedAt  sql.NullTime   `db:"revoked_at"`
-	tenant     database.TenantID
+// located refuses a good credential that comes from where it may not.
+func (c *Clients) located(ctx context.Context, db *database.DB, good remembered, from netip.Addr, now time.Time) error {
+	if len(good.networks) == 0 || within(good.networks, from) {
+		return nil
+	}
+	return c.refuse(ctx, db, good.caller, "network", now)
 }
 
-// look finds the client and says why it is refused; "" is not at all.
-func (c *Clients) look(ctx context.Context, db *database.DB, key string, mac digest, now time.Time) (row clientRow, reason string, err error) {
+// Kinds of key.
+const (
+	secretKey = "secret"
+	jwtKey    = "jwt"
+)
+
+// proof is what a credential says of itself: the key to look for, and what remains to be compared or narrows it.
+type proof struct {
+	kind, key string
+	secret    *digest  // to compare; nil where a signature was good
+	narrows   bool     // the token has scopes of its own
+	scopes    []string // these
+	ends      time.Time
+}
+
+// refusal is why a token is refused, as the audit log is told.
+type refusal string
+
+func (r refusal) Error() string { return "token refused: " + string(r) }
+
+// prove checks what can be checked without the database. Its error is a refusal or ErrIssuerUnavailable.
+func (c *Clients) prove(ctx context.Context, p Presented, mac digest, now time.Time) (proof, error) {
+	if p.Token == "" {
+		return proof{kind: secretKey, key: p.Key, secret: &mac}, nil
+	}
+	algorithm, kid, err := header(p.Token)
+	switch {
+	case err == nil && algorithm == ownAlgorithm && c.tokens != nil:
+		return c.tokens.check(p.Token, now)
+	case err == nil && algorithm != ownAlgorithm && c.issuer != nil:
+		return c.issuer.check(ctx, p.Token, string(algorithm), kid, now)
+	}
+	return proof{}, refusal("token")
+}
+
+// keyRow is a key and its client.
+type keyRow struct {
+	ID           uuid.UUID      `db:"id"`
+	Name         string         `db:"name"`
+	Scopes       pq.StringArray `db:"scopes"`
+	Purpose      string         `db:"purpose"`
+	Networks     pq.StringArray `db:"networks"`
+	ExpiresAt    sql.NullTime   `db:"expires_at"`
+	RevokedAt    sql.NullTime   `db:"revoked_at"`
+	SecretHash   []byte         `db:"secret_hash"`
+	KeyExpiresAt sql.NullTime   `db:"key_expires_at"`
+	KeyRevokedAt sql.NullTime   `db:"key_revoked_at"`
+	UsedOn       sql.NullTime   `db:"used_on"`
+	tenant       database.TenantID
+}
+
+// look finds the key and its client, and says why it is refused; "" is not at all.
+func (c *Clients) look(ctx context.Context, db *database.DB, shown proof, now time.Time) (row keyRow, reason string, err error) {
 	var found sql.NullInt32
-	if err := db.One(ctx, &found, "SELECT client_tenant($1)", key); err != nil {
+	if err := db.One(ctx, &found, "SELECT key_tenant($1, $2)", shown.kind, shown.key); err != nil {
 		return row, "", fmt.Errorf("authenticate: %w", err)
 	}
 	tenant := c.home
@@ -71,86 +145,69 @@ func (c *Clients) look(ctx context.Context, db *database.DB, key string, mac dig
 		tenant = database.TenantID(found.Int32)
 	}
 	err = db.ReadTenant(ctx, tenant, func(ctx context.Context, tx *database.Tx) error {
-		row = clientRow{}
-		return tx.GetContext(ctx, &row, "SELECT "+columns+" FROM client WHERE tenant_id = $1 AND key = $2", tx.Tenant, key)
+		row = keyRow{}
+		return tx.GetContext(ctx, &row, `SELECT c.id, c.name, c.scopes, c.purpose, c.networks, c.expires_at, c.revoked_at,
+				k.secret_hash, k.expires_at AS key_expires_at, k.revoked_at AS key_revoked_at, k.used_on
+			FROM client_key k JOIN client c ON c.tenant_id = k.tenant_id AND c.id = k.client
+			WHERE k.tenant_id = $1 AND k.kind = $2 AND k.key = $3 ORDER BY k.revoked_at DESC NULLS FIRST LIMIT 1`, tx.Tenant, shown.kind, shown.key)
 	})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return row, "", fmt.Errorf("authenticate: %w", err)
 	}
 	row.tenant = tenant
-	kept := row.SecretHash
-	if kept == nil {
-		kept = make([]byte, len(mac)) // compare all the same
+	same := true
+	if shown.secret != nil {
+		kept := row.SecretHash
+		if kept == nil {
+			kept = make([]byte, len(shown.secret)) // compare all the same
+		}
+		same = hmac.Equal(shown.secret[:], kept)
 	}
-	same := hmac.Equal(mac[:], kept)
 	switch {
-	case row.SecretHash == nil:
+	case row.ID == uuid.Nil:
 		return row, "unknown_key", nil
 	case !same:
 		return row, "wrong_secret", nil
-	case row.RevokedAt.Valid:
+	case row.RevokedAt.Valid || row.KeyRevokedAt.Valid:
 		return row, "revoked", nil
-	case row.ExpiresAt.Valid && !now.Before(row.ExpiresAt.Time):
+	case ended(row.ExpiresAt, now) || ended(row.KeyExpiresAt, now):
 		return row, "expired", nil
 	}
 	return row, "", nil
 }
 
+func ended(t sql.NullTime, now time.Time) bool { return t.Valid && !now.Before(t.Time) }
+
+// dayFormat is how Postgres takes and JSON shows a day.
+const dayFormat = "2006-01-02"
+
+// use keeps on which day a key was last good: one write a key and day. It is no reason to refuse anybody that this fails.
+func (c *Clients) use(ctx context.Context, db *database.DB, row keyRow, shown proof, now time.Time) {
+	today := now.UTC().Format(dayFormat)
+	if row.UsedOn.Valid && row.UsedOn.Time.Format(dayFormat) >= today {
+		return
+	}
+	err := db.Tenant(ctx, row.tenant, func(ctx context.Context, tx *database.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE client_key SET used_on = $5 WHERE tenant_id = $1 AND client = $2 AND kind = $3 AND key = $4
+			AND revoked_at IS NULL AND (used_on IS NULL OR used_on < $5)`, tx.Tenant, row.ID, shown.kind, shown.key, today)
+		return err
+	})
+	if err != nil {
+		slog.Warn("the day on which a client was last used is not kept", "client", row.ID, "error", err)
+	}
+}
+
 // refuse tells the audit log and gives ErrUnauthenticated. The rest of a flood is not told.
-func (c *Clients) refuse(ctx context.Context, db *database.DB, row clientRow, reason string, now time.Time) error {
+func (c *Clients) refuse(ctx context.Context, db *database.DB, whom access.Caller, reason string, now time.Time) error {
 	if !c.refusal.AllowN(now, 1) {
 		return ErrUnauthenticated
 	}
 	event := audit.Event{Kind: audit.AuthRefused, Actor: "lrshub", Fields: map[string]any{"reason": reason}}
-	if row.ID != uuid.Nil {
-		event.Actor = row.ID.String()
+	if whom.Client != uuid.Nil {
+		event.Actor = whom.Client.String()
 	}
-	if err := db.Tenant(ctx, row.tenant, func(ctx context.Context, tx *database.Tx) error { return audit.Record(ctx, tx, now, event) }); err != nil {
+	if err := db.Tenant(ctx, whom.Tenant, func(ctx context.Context, tx *database.Tx) error { return audit.Record(ctx, tx, now, event) }); err != nil {
 		return fmt.Errorf("%w: tell the audit log: %w", ErrUnauthenticated, err)
 	}
 	return ErrUnauthenticated
-}
-
-const (
-	// recentLife is how long a good credential is taken as good: a revocation holds within a second.
-	recentLife = 800 * time.Millisecond
-	// maxRecent bounds what is remembered; beyond it all is forgotten.
-	maxRecent = 10_000
-)
-
-// recent remembers good credentials for a moment, by the digest of key and secret.
-type recent struct {
-	mu      sync.Mutex
-	callers map[digest]remembered
-}
-
-type remembered struct {
-	caller access.Caller
-	until  time.Time
-}
-
-func (r *recent) find(mac digest, now time.Time) (access.Caller, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known, ok := r.callers[mac]
-	// A clock that was set back must not lengthen a life.
-	if !ok || !now.Before(known.until) || now.Before(known.until.Add(-recentLife)) {
-		delete(r.callers, mac)
-		return access.Caller{}, false
-	}
-	return copyOf(known.caller), true
-}
-
-func (r *recent) keep(mac digest, what remembered, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.callers) >= maxRecent {
-		clear(r.callers)
-	}
-	r.callers[mac] = what
-}
-
-func copyOf(c access.Caller) access.Caller {
-	c.Scopes = append([]string(nil), c.Scopes...)
-	return c
 }

@@ -33,6 +33,9 @@ func TestCreateRefuses(t *testing.T) {
 		"no name":                        {func(n *auth.NewClient) { n.Name = "" }, auth.ErrInvalidClient, nil},
 		"name is an id":                  {func(n *auth.NewClient) { n.Name = uuid.Max.String() }, auth.ErrInvalidClient, nil},
 		"name taken":                     {func(n *auth.NewClient) { n.Name = "taken" }, auth.ErrClientExists, []string{"taken", "revoke"}},
+		"network that is none":           {func(n *auth.NewClient) { n.Networks = []string{"10.0.0.0/8", "campus"} }, auth.ErrInvalidClient, []string{`"campus"`, "10.1.0.0/16"}},
+		"network with too many bits":     {func(n *auth.NewClient) { n.Networks = []string{"10.1.2.3/8"} }, auth.ErrInvalidClient, []string{"10.0.0.0/8", "10.1.2.3"}},
+		"JWT without an issuer":          {func(n *auth.NewClient) { n.JWTSubject = "canvas" }, auth.ErrInvalidClient, []string{"LRSHUB_JWT_ISSUER"}},
 		"expired already":                {func(n *auth.NewClient) { n.Expires = start }, auth.ErrInvalidClient, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,8 +90,10 @@ func TestListAndRevoke(t *testing.T) {
 		list, err := h.clients.List(ctx, tx)
 		revokedAt := start
 		want := []auth.Client{
-			{ID: first.Client, Name: "canvas", Key: first.Key, Scopes: []string{"define", "statements/write"}, Purpose: people.DefaultPurpose, Created: start, Revoked: &revokedAt},
-			{ID: second.Client, Name: "canvas", Key: second.Key, Scopes: []string{"define", "statements/write"}, Purpose: people.DefaultPurpose, Created: start.Add(time.Hour)},
+			{ID: first.Client, Name: "canvas", Key: first.Key, Scopes: []string{"define", "statements/write"}, Purpose: people.DefaultPurpose, Created: start, Revoked: &revokedAt,
+				Networks: []string{}, Keys: []auth.Key{{Key: first.Key, Created: start, Revoked: &revokedAt}}},
+			{ID: second.Client, Name: "canvas", Key: second.Key, Scopes: []string{"define", "statements/write"}, Purpose: people.DefaultPurpose, Created: start.Add(time.Hour),
+				Networks: []string{}, Keys: []auth.Key{{Key: second.Key, Created: start.Add(time.Hour)}}},
 		}
 		if diff := cmp.Diff(want, list); diff != "" {
 			t.Error(diff)

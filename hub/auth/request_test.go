@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,7 @@ import (
 func TestFromRequest(t *testing.T) {
 	key, secret := strings.Repeat("k", 20), "_"+strings.Repeat("S", 41)+"_"
 	token := auth.Credential{Key: key, Secret: secret}.Token()
+	jwt := "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 	basic := func(r *http.Request) { r.SetBasicAuth(key, secret) }
 	header := func(values ...string) func(*http.Request) {
 		return func(r *http.Request) { r.Header["Authorization"] = values }
@@ -33,6 +35,10 @@ func TestFromRequest(t *testing.T) {
 		"Bearer without token":        {"/xapi/statements", header("Bearer"), auth.ErrMalformed},
 		"Bearer with another token":   {"/xapi/statements", header("Bearer ghp_abc"), auth.ErrMalformed},
 		"Bearer with something after": {"/xapi/statements", header("Bearer " + token + "x"), auth.ErrMalformed},
+		"Bearer with a JWT":           {"/xapi/statements", header("Bearer " + jwt), nil},
+		"JWT that is too long":        {"/xapi/statements", header("Bearer " + jwt + strings.Repeat("x", 8<<10)), auth.ErrMalformed},
+		"JWT without signature":       {"/xapi/statements", header("Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0."), auth.ErrMalformed},
+		"JWT in the query":            {"/xapi/statements?x=" + jwt, basic, auth.ErrInURL},
 		"token in the query":          {"/xapi/statements?x=" + token, basic, auth.ErrInURL},
 		"token in the query, encoded": {"/xapi/statements?x=%6c" + token[1:], basic, auth.ErrInURL},
 		"token in the path":           {"/xapi/" + token, basic, auth.ErrInURL},
@@ -45,11 +51,21 @@ func TestFromRequest(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, test.url, nil)
 			r.Header.Del("Authorization")
 			test.send(r)
-			gotKey, gotSecret, err := auth.FromRequest(r)
-			if err != test.want || err == nil && (gotKey != key || gotSecret != secret) || err != nil && gotKey+gotSecret != "" {
-				t.Errorf("FromRequest = %s, %s, %v; want %v", gotKey, gotSecret, err, test.want)
+			got, err := auth.FromRequest(r)
+			want := auth.Presented{Key: key, Secret: secret}
+			if strings.Contains(name, "JWT") {
+				want = auth.Presented{Token: jwt}
 			}
-			if err != nil && strings.Contains(err.Error(), token) {
+			if test.want != nil {
+				want = auth.Presented{}
+			}
+			if err != test.want || got != want {
+				t.Errorf("FromRequest = %s, %v; want %v", got, err, test.want)
+			}
+			if shown := fmt.Sprintf("%v %+v %#v %s", got, got, got, got.LogValue()); strings.Contains(shown, secret) || strings.Contains(shown, jwt) {
+				t.Errorf("%s shows what is secret", shown)
+			}
+			if err != nil && (strings.Contains(err.Error(), token) || strings.Contains(err.Error(), jwt)) {
 				t.Error("the error has the token")
 			}
 		})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -42,11 +41,7 @@ type world struct {
 }
 
 func (w *world) Request(r *http.Request) (access.Caller, error) {
-	key, secret, err := auth.FromRequest(r)
-	if err != nil {
-		return access.Caller{}, fmt.Errorf("%w: %w", auth.ErrUnauthenticated, err)
-	}
-	return w.clients.Authenticate(r.Context(), w.db, key, secret)
+	return w.clients.Request(w.db, r)
 }
 
 func newWorld(t *testing.T) *world {

@@ -43,8 +43,11 @@ func respond(w http.ResponseWriter, err error) {
 	case errors.As(err, &tooBig):
 		p = problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("the request has more than %d bytes: send smaller batches", tooBig.Limit)}
 	case errors.Is(err, auth.ErrUnauthenticated):
-		w.Header().Set("WWW-Authenticate", `Basic realm="lrshub", charset="UTF-8"`)
-		p = problem{http.StatusUnauthorized, "no valid credential: send Basic key:secret of a client (lrshub client create)"}
+		auth.Challenge(w.Header())
+		p = problem{http.StatusUnauthorized, "no valid credential: send Basic key:secret of a client (lrshub client create), or a Bearer token"}
+	case errors.Is(err, auth.ErrIssuerUnavailable):
+		w.Header().Set("Retry-After", auth.RetryAfter)
+		p = problem{http.StatusServiceUnavailable, "the issuer of this token does not answer: try again, or send Basic key:secret"}
 	case errors.Is(err, access.ErrUndecided), errors.Is(err, database.ErrUnavailable):
 		w.Header().Set("Retry-After", "5")
 		p = problem{http.StatusServiceUnavailable, "the store cannot answer now: try again"}
