@@ -33,10 +33,13 @@ type account struct {
 	Name     string `json:"name"`
 }
 
+// add adds an identifier. A mailbox is known by its hash as well.
 func (p *Person) add(id xapi.Identifier) {
 	switch id.Kind {
 	case xapi.Mbox:
 		p.Mbox = append(p.Mbox, id.Value)
+		sha1, _ := id.MboxSHA1()
+		p.add(sha1)
 	case xapi.MboxSHA1Sum:
 		p.MboxSHA1 = append(p.MboxSHA1, id.Value)
 	case xapi.OpenID:

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"github.com/lrshub/lrshub/hub/access"
@@ -26,6 +27,8 @@ var (
 	ErrPrecondition = errors.New("ingest: the document is not in the state that the request expects")
 	// ErrUnconditional: a document is there, and the request does not say that it knows (xAPI answers 409).
 	ErrUnconditional = errors.New("ingest: there is such a document already")
+	// ErrNoPrecondition: the request must say what it knows of the document, whether there is one or not (xAPI 1.0.3 answers 400).
+	ErrNoPrecondition = errors.New("ingest: the request does not say what it knows of the document")
 	// ErrMerge: the documents cannot be merged (xAPI answers 400).
 	ErrMerge = errors.New("ingest: documents can be merged only where both are JSON objects of type application/json")
 )
@@ -41,6 +44,7 @@ type Precondition struct {
 	Match     []string // entity tags, with quotes; or "*": any document
 	NoneMatch []string
 	Required  bool // where a document is there, one of the two must be said
+	Always    bool // and where none is, too
 }
 
 // ETag is the entity tag of a document: the SHA-1 of its content (Communication 3.1), in quotes.
@@ -57,8 +61,12 @@ func (p Precondition) check(there bool, content []byte) error {
 	switch {
 	case p.Match != nil && !matches(p.Match), p.NoneMatch != nil && matches(p.NoneMatch):
 		return ErrPrecondition
-	case p.Required && there && p.Match == nil && p.NoneMatch == nil:
+	case p.Match != nil || p.NoneMatch != nil:
+		return nil
+	case p.Required && there:
 		return ErrUnconditional
+	case p.Always:
+		return ErrNoPrecondition
 	}
 	return nil
 }
@@ -71,6 +79,9 @@ func (r *Road) PutDocument(ctx context.Context, caller access.Caller, name recor
 // MergeDocument stores a document, or puts the properties of a JSON object into one that is there (Communication 2.2). Errors: ErrPrecondition, ErrMerge.
 func (r *Road) MergeDocument(ctx context.Context, caller access.Caller, name records.DocumentName, d Document, p Precondition) error {
 	return r.changeDocument(ctx, caller, name, func(old *Document) (*Document, error) {
+		if isJSON(d.ContentType) && !jsontext.Value(d.Content).IsValid() {
+			return nil, ErrMerge
+		}
 		if old == nil {
 			return &d, nil
 		}

@@ -181,9 +181,7 @@ func (d documentResource) delete(f *face) action {
 		if name.ID == "" {
 			err = f.writer.DeleteStates(r.Context(), r.caller, name)
 		} else {
-			p := d.precondition(r)
-			p.Required = false
-			err = f.writer.DeleteDocument(r.Context(), r.caller, name, p)
+			err = f.writer.DeleteDocument(r.Context(), r.caller, name, d.precondition(r))
 		}
 		if err != nil {
 			return err
@@ -193,11 +191,12 @@ func (d documentResource) delete(f *face) action {
 	}
 }
 
-// precondition reads If-Match and If-None-Match. Whoever replaces a profile must say what is there; since 2.0, of a state too (Communication 3.1, IEEE 4.1.4).
+// precondition reads If-Match and If-None-Match. Who puts a profile must say what is there; in 2.0 only who replaces one, or a state (Communication 3.1, IEEE 4.1.4).
 func (d documentResource) precondition(r request) ingest.Precondition {
+	put, profile := r.Method == http.MethodPut, d.kind != records.State
 	return ingest.Precondition{
 		Match: tags(r.Header.Values("If-Match")), NoneMatch: tags(r.Header.Values("If-None-Match")),
-		Required: r.Method == http.MethodPut && (d.kind != records.State || r.version == xapi.V2),
+		Required: put && (profile || r.version == xapi.V2), Always: put && profile && r.version == xapi.V1,
 	}
 }
 

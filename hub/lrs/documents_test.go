@@ -1,6 +1,7 @@
 package lrs
 
 import (
+	"crypto/sha1"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -45,7 +46,7 @@ func TestDocuments(t *testing.T) {
 		for name, place := range places(id) {
 			equal(t, name+" nothing yet", c.do("GET", place[0], "").status, 404)
 			content := "\x00\xff binary \n"
-			equal(t, name+" PUT", c.do("PUT", place[0], content, "Content-Type", "image/x; a=b").status, 204)
+			equal(t, name+" PUT", c.do("PUT", place[0], content, "Content-Type", "image/x; a=b", "If-None-Match", "*").status, 204)
 			got := c.do("GET", place[0], "")
 			equal(t, name+" GET", fmt.Sprint(got.status, got.body, got.header.Get("Content-Type")), "200"+content+"image/x; a=b")
 			if changed, err := http.ParseTime(got.header.Get("Last-Modified")); err != nil || time.Since(changed) > time.Minute {
@@ -71,6 +72,9 @@ func TestDocumentConcurrency(t *testing.T) {
 		c := w.client(databasetest.Default, version, "all")
 		for name, place := range places("c" + version) {
 			path, asked := place[0], name != "state" || version == "2.0.0"
+			unstated := map[bool]int{true: 400, false: 204}[name != "state" && version == "1.0.3"]
+			equal(t, name+version+" nothing, unconditional", c.do("PUT", path, "1").status, unstated)
+			equal(t, "away with it", c.do("DELETE", path, "").status, 204)
 			equal(t, "If-Match of nothing", c.do("PUT", path, "1", "If-Match", "*").status, 412)
 			equal(t, "only if new", c.do("PUT", path, "1", "If-None-Match", "*").status, 204)
 			equal(t, "only if new, again", c.do("PUT", path, "2", "If-None-Match", "*").status, 412)
@@ -142,6 +146,7 @@ func TestDocumentMerge(t *testing.T) {
 		}
 		equal(t, "as it was", c.do("GET", path, "").body, `{"a":1.50,"b":{"y":2},"c":12345678901234567890}`)
 	}
+	equal(t, "no JSON into nothing", c.do("POST", places("new")["state"][0], `{}[`).status, 400)
 	path := places("text")["state"][0]
 	equal(t, "text", c.do("POST", path, "text", "Content-Type", "text/plain").status, 204)
 	equal(t, "JSON into text", c.do("POST", path, "{}").status, 400)
@@ -258,7 +263,7 @@ func TestAgents(t *testing.T) {
 		`{"actor":{"account":{"homePage":"https://sis.example","name":"u1"},"name":"A. N."},"verb":{"id":"http://a.example/v"},"object":{"id":"https://a.example/a"}}`,
 	)
 	agents := at("agents", "agent", `{"mbox":"mailto:ann@example.org"}`)
-	equal(t, "her names", strings.TrimSpace(c.do("GET", agents, "").body), `{"objectType":"Person","name":["Ann","Dr Ann"],"mbox":["mailto:ann@example.org"]}`)
+	equal(t, "her names", strings.TrimSpace(c.do("GET", agents, "").body), `{"objectType":"Person","name":["Ann","Dr Ann"],"mbox":["mailto:ann@example.org"],"mbox_sha1sum":["`+sha1Of("mailto:ann@example.org")+`"]}`)
 	_, err := w.owner.Exec(`UPDATE subject SET person_id = '6b2b9e8a-4f3c-4b1d-9d5f-0a1b2c3d4e5f'
 WHERE id IN (SELECT actor FROM statement WHERE tenant_id = 1) AND id NOT IN (SELECT s.actor FROM statement s JOIN statement_agent o ON o.statement_id = s.id)`)
 	if err != nil {
@@ -270,10 +275,13 @@ WHERE id IN (SELECT actor FROM statement WHERE tenant_id = 1) AND id NOT IN (SEL
 			t.Errorf("%s is not in %s", part, linked)
 		}
 	}
-	unknown := `{"objectType":"Person","mbox":["mailto:zoe@example.org"]}`
+	unknown := `{"objectType":"Person","mbox":["mailto:zoe@example.org"],"mbox_sha1sum":["` + sha1Of("mailto:zoe@example.org") + `"]}`
 	equal(t, "an unknown one", strings.TrimSpace(c.do("GET", at("agents", "agent", `{"mbox":"mailto:zoe@example.org","name":"Z"}`), "").body), unknown)
-	equal(t, "another tenant's", strings.TrimSpace(w.client(databasetest.Other, "2.0.0", "all").do("GET", agents, "").body), `{"objectType":"Person","mbox":["mailto:ann@example.org"]}`)
+	equal(t, "another tenant's", strings.TrimSpace(w.client(databasetest.Other, "2.0.0", "all").do("GET", agents, "").body), `{"objectType":"Person","mbox":["mailto:ann@example.org"],"mbox_sha1sum":["`+sha1Of("mailto:ann@example.org")+`"]}`)
+	equal(t, "by her hash", c.do("GET", at("agents", "agent", `{"mbox_sha1sum":"`+sha1Of("mailto:ann@example.org")+`"}`), "").body, linked)
 }
+
+func sha1Of(text string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(text))) }
 
 func TestActivities(t *testing.T) {
 	w := newWorld(t)

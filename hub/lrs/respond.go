@@ -61,6 +61,8 @@ func respond(w http.ResponseWriter, err error) {
 		p = problem{http.StatusPreconditionFailed, "the document is not what If-Match or If-None-Match says: read it again"}
 	case errors.Is(err, ingest.ErrUnconditional):
 		p = problem{http.StatusConflict, "there is such a document: read it, and send its ETag in If-Match to replace it, or If-None-Match: * to store only a new one"}
+	case errors.Is(err, ingest.ErrNoPrecondition):
+		p = problem{http.StatusBadRequest, "send If-None-Match: * to store a new document, or the ETag of the one that is there in If-Match to replace it"}
 	case errors.Is(err, ingest.ErrMerge):
 		p = problem{http.StatusBadRequest, "POST adds properties to a document: what is stored and what is sent must both be JSON objects of type application/json; replace it with PUT"}
 	case errors.Is(err, records.ErrNoDocument):
