@@ -62,6 +62,9 @@ type Query struct {
 // MaxLimit is how many statements a page has at most.
 const MaxLimit = 500
 
+// pageBytes is how large the sealed statements of a page are together before it ends, though its limit is not reached: a statement may have a megabyte.
+const pageBytes = 8 << 20
+
 // Page is a page of statements as the reader may see them.
 type Page struct {
 	Statements        [][]byte // JSON
@@ -208,13 +211,11 @@ func (s *session) read(ctx context.Context, q resolved) (shown, error) {
 		if s.decision.Form == access.Pseudonymised { // it may be the instant of somebody's statement
 			out.through = truncate(out.through)
 		}
-		rows, err := records.Select(ctx, tx, s.query(q))
+		rows, more, err := records.Select(ctx, tx, s.query(q))
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		if out.more = len(rows) > q.Limit; out.more {
-			rows = rows[:q.Limit]
-		}
+		out.more = more
 		out.last = rows[len(rows)-1].Position()
 		switch s.decision.Form {
 		case access.Identified:

@@ -127,8 +127,8 @@ func (s *session) identifiers(ctx context.Context, tx *database.Tx, subjects []u
 func (s *session) names(ctx context.Context, tx *database.Tx, subjects []uuid.UUID, ids []xapi.Identifier) ([]string, error) {
 	names := []string{}
 	for _, subject := range subjects[:min(len(subjects), maxNamed)] {
-		rows, err := records.Select(ctx, tx, records.Query{
-			Filter: query.And{s.decision.Filter, query.Compare{Column: "voided", Op: query.Equal, Value: false}}, Agent: subject, RelatedAgents: true, Limit: nameStatements,
+		rows, _, err := records.Select(ctx, tx, records.Query{
+			Policy: s.decision.Filter, Filter: query.Compare{Column: "voided", Op: query.Equal, Value: false}, Agent: subject, RelatedAgents: true, Limit: nameStatements,
 		})
 		if err != nil {
 			return nil, err

@@ -21,8 +21,8 @@ type resolved struct {
 	Agent         uuid.UUID        `json:"agent,omitzero"`
 	Related       bool             `json:"related,omitzero"`
 	Authority     uuid.UUID        `json:"authority,omitzero"` // as authority or actor
-	Activity      uuid.UUID        `json:"activity,omitzero"`  // in any place
-	Object        uuid.UUID        `json:"object,omitzero"`
+	Activity      uuid.UUID        `json:"activity,omitzero"`
+	Anywhere      bool             `json:"anywhere,omitzero"` // the activity in any place, else as object
 	Verb          string           `json:"verb,omitempty"`
 	Registration  uuid.UUID        `json:"registration,omitzero"`
 	Since         time.Time        `json:"since,omitzero"`
@@ -39,16 +39,14 @@ type resolved struct {
 
 func (s *session) resolve(ctx context.Context, q Query) (resolved, error) {
 	r := resolved{
-		Related: q.RelatedAgents, Verb: q.Verb, Since: q.Since, Until: q.Until, Ascending: q.Ascending,
+		Related: q.RelatedAgents, Anywhere: q.RelatedActivities, Verb: q.Verb, Since: q.Since, Until: q.Until, Ascending: q.Ascending,
 		EffectiveOnly: q.EffectiveOnly, Limit: q.Limit,
 	}
 	if r.Limit <= 0 || r.Limit > MaxLimit {
 		r.Limit = MaxLimit
 	}
-	if q.Activity != "" && q.RelatedActivities {
+	if q.Activity != "" {
 		r.Activity = s.tenant.ActivityKey(q.Activity)
-	} else if q.Activity != "" {
-		r.Object = s.tenant.ActivityKey(q.Activity)
 	}
 	if s.decision.Form == access.Pseudonymised {
 		return r, s.resolvePseudonyms(ctx, q, &r)
@@ -78,7 +76,7 @@ func (s *session) resolvePseudonyms(ctx context.Context, q Query, r *resolved) e
 	if q.RelatedAgents || q.RelatedActivities {
 		return ErrRefused // other agents and activities are no columns of this form
 	}
-	if r.Object != uuid.Nil && !s.decision.Columns["object"] || r.Verb != "" && !s.decision.Columns["verb"] {
+	if r.Activity != uuid.Nil && !s.decision.Columns["object"] || r.Verb != "" && !s.decision.Columns["verb"] {
 		return ErrRefused
 	}
 	if q.Agent != nil {
@@ -103,7 +101,7 @@ func (s *session) resolvePseudonyms(ctx context.Context, q Query, r *resolved) e
 SELECT ($2::uuid IS NULL OR EXISTS (SELECT FROM statement WHERE tenant_id = $1 AND actor = $2))
    AND ($3::uuid IS NULL OR EXISTS (SELECT FROM statement WHERE tenant_id = $1 AND registration = $3))
    AND ($4::uuid IS NULL OR EXISTS (SELECT FROM activity WHERE tenant_id = $1 AND key = $4))`,
-			tx.Tenant, nilOr(r.Agent), nilOr(r.Registration), nilOr(r.Object))
+			tx.Tenant, nilOr(r.Agent), nilOr(r.Registration), nilOr(r.Activity))
 		if err == nil && !known {
 			err = ErrRefused
 		}
@@ -165,35 +163,12 @@ func (s *session) byID(id uuid.UUID, voided bool) (resolved, error) {
 	return resolved{id: id, voided: voided, Limit: 1, empty: id == uuid.Nil}, nil // the nil UUID is no statement's, and means "any" below
 }
 
-// query puts together what the reader asks for and what the decision allows.
+// query puts together what the reader asks for and what the decision allows. The pseudonymised form finds no statement by what it targets: the target may be voided, or
+// stored later, and so nothing that the form shows, and a filter would still tell whom and what it was about.
 func (s *session) query(r resolved) records.Query {
-	filter := query.And{s.decision.Filter, query.Compare{Column: "voided", Op: query.Equal, Value: r.voided}}
-	equal := func(column string, value any) {
-		filter = append(filter, query.Compare{Column: column, Op: query.Equal, Value: value})
-	}
+	filter := query.And{query.Compare{Column: "voided", Op: query.Equal, Value: r.voided}}
 	if r.id != uuid.Nil {
-		equal("id", r.id)
-	}
-	if r.Verb != "" {
-		equal("verb", r.Verb)
-	}
-	if r.Object != uuid.Nil {
-		equal("object", r.Object)
-		equal("object_kind", int64(xapi.ObjectActivity))
-	}
-	if r.Authority != uuid.Nil {
-		filter = append(filter, query.Or{
-			query.Compare{Column: "authority", Op: query.Equal, Value: r.Authority}, query.Compare{Column: "actor", Op: query.Equal, Value: r.Authority},
-		})
-	}
-	if r.Registration != uuid.Nil {
-		equal("registration", r.Registration)
-	}
-	if !r.Since.IsZero() {
-		filter = append(filter, query.Compare{Column: "stored", Op: query.Greater, Value: r.Since})
-	}
-	if !r.Until.IsZero() {
-		filter = append(filter, query.Compare{Column: "stored", Op: query.LessOrEqual, Value: r.Until})
+		filter = append(filter, query.Compare{Column: "id", Op: query.Equal, Value: r.id})
 	}
 	if r.EffectiveOnly {
 		filter = append(filter, query.Not{Node: query.Compare{Column: "verb", Op: query.Equal, Value: xapi.VerbVoided}})
@@ -205,8 +180,10 @@ func (s *session) query(r resolved) records.Query {
 		filter = append(filter, query.False{})
 	}
 	return records.Query{
-		Filter: filter, Agent: r.Agent, RelatedAgents: r.Related, RelatedActivities: r.Activity,
-		After: r.After, Ascending: r.Ascending, Limit: r.Limit + 1 /* tells whether there is more */, Fresh: r.id != uuid.Nil,
+		Policy: s.decision.Filter, Filter: filter, Targets: s.decision.Form == access.Identified && r.id == uuid.Nil && !r.empty,
+		Agent: r.Agent, RelatedAgents: r.Related, Authority: r.Authority, Verb: r.Verb, Activity: r.Activity, RelatedActivities: r.Anywhere,
+		Registration: r.Registration, Since: r.Since, Until: r.Until, After: r.After, Ascending: r.Ascending,
+		Limit: r.Limit, Bytes: pageBytes, Fresh: r.id != uuid.Nil,
 	}
 }
 

@@ -66,7 +66,10 @@ func Insert(ctx context.Context, tx *database.Tx, list []Statement) (stored map[
 	if err := insertAttachments(ctx, tx, batch, stored); err != nil {
 		return nil, err
 	}
-	return stored, insertVoidings(ctx, tx, batch, stored)
+	if err := insertVoidings(ctx, tx, batch, stored); err != nil {
+		return nil, err
+	}
+	return stored, insertReferences(ctx, tx, batch, stored)
 }
 
 // insert gives how many rows it wrote: those whose ids are neither stored nor erased.
@@ -209,7 +212,8 @@ func distinct(uses []ActivityUse) []ActivityUse {
 	return slices.Compact(sorted)
 }
 
-// insertVoidings records what was voided. A voiding statement cannot be voided (xAPI 1.0.3 Data 2.3.2), and a second voiding of one target changes nothing.
+// insertVoidings records what was voided, whether or not it is there (Data 2.3.2: it need not be). That a voiding statement cannot be voided is decided when it is read
+// (query.Statements, voided): here, the order of arrival would count.
 func insertVoidings(ctx context.Context, tx *database.Tx, batch []*Statement, stored map[uuid.UUID]bool) error {
 	var ids, targets []uuid.UUID
 	for i := range batch {
@@ -221,10 +225,8 @@ func insertVoidings(ctx context.Context, tx *database.Tx, batch []*Statement, st
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
-INSERT INTO voiding (tenant_id, statement_id, target)
-SELECT $1, n.id, n.target FROM unnest($2::uuid[], $3::uuid[]) AS n(id, target)
-WHERE NOT EXISTS (SELECT 1 FROM voiding v WHERE v.tenant_id = $1 AND v.statement_id = n.target)
-ORDER BY n.target ON CONFLICT DO NOTHING`, tx.Tenant, database.UUIDs(ids), database.UUIDs(targets))
+INSERT INTO voiding (tenant_id, statement_id, target) SELECT $1, n.* FROM unnest($2::uuid[], $3::uuid[]) AS n`,
+		tx.Tenant, database.UUIDs(ids), database.UUIDs(targets))
 	if err != nil {
 		return fmt.Errorf("records: insert voidings: %w", err)
 	}

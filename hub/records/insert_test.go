@@ -39,7 +39,7 @@ func TestRepeatsInALargeBatch(t *testing.T) {
 	if diff := cmp.Diff(want, write(t, db, batch...)); diff != "" {
 		t.Error(diff)
 	}
-	if n := len(read(t, db, 1, records.Query{RelatedActivities: stored.Activities[0].Key})); n != 1 {
+	if n := len(read(t, db, 1, records.Query{Activity: stored.Activities[0].Key, RelatedActivities: true})); n != 1 {
 		t.Errorf("the repeat's activity finds %d statements, want 1", n)
 	}
 	for _, i := range []int{17, 41} {

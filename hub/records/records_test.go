@@ -83,13 +83,16 @@ func read(t testing.TB, db *database.DB, tenant database.TenantID, q records.Que
 	if q.Filter == nil {
 		q.Filter = query.True{}
 	}
+	if q.Policy == nil {
+		q.Policy = query.True{}
+	}
 	if q.Limit == 0 { // not about paging
 		q.Limit, q.Fresh = 1000, true
 	}
 	var rows []records.Row
 	err := db.ReadTenant(context.Background(), tenant, func(ctx context.Context, tx *database.Tx) error {
 		var err error
-		rows, err = records.Select(ctx, tx, q)
+		rows, _, err = records.Select(ctx, tx, q)
 		return err
 	})
 	if err != nil {
@@ -217,7 +220,7 @@ func TestByRelatedActivity(t *testing.T) {
 	asObject.Object = activity
 	asParent.Activities = []records.ActivityUse{{Key: activity, Role: xapi.ActivityParent}, {Key: activity, Role: xapi.ActivityParent}}
 	write(t, db, asObject, asParent, statement(uuid.New()))
-	if rows := read(t, db, 1, records.Query{RelatedActivities: activity}); len(rows) != 2 {
+	if rows := read(t, db, 1, records.Query{Activity: activity, RelatedActivities: true}); len(rows) != 2 {
 		t.Errorf("%d rows, want 2", len(rows))
 	}
 }

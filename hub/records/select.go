@@ -1,9 +1,11 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -13,16 +15,26 @@ import (
 	"github.com/lrshub/lrshub/hub/query"
 )
 
-// Query asks for statements in the order of stored.
+// Query asks for statements in the order of stored. Zero values of xAPI's filters (Communication 2.1.3) ask for any.
 type Query struct {
-	Filter            query.Node // over query.Statements: the reader's parameters AND what policy allows
-	Agent             uuid.UUID  // only statements with this subject as actor or object, or as member of such a group; Nil: any
-	RelatedAgents     bool       // with Agent: in any place
-	RelatedActivities uuid.UUID  // only statements with this activity (by key) in any place; Nil: any
-	After             Position   // exclusive; zero: from the start
-	Ascending         bool       // oldest first; else newest first
-	Limit             int        // rows
-	Fresh             bool       // see transactions that may be overtaken by one still open: for reading by id, never for paging
+	Policy query.Node // over query.Statements: what the reader may see. It holds for each statement found, and for each target by which one is found
+	Filter query.Node // over query.Statements: holds for each statement found itself, whatever it targets
+
+	Agent             uuid.UUID // subject: actor or object, or member of such a group
+	RelatedAgents     bool      // Agent in any place
+	Authority         uuid.UUID // subject: authority or actor
+	Verb              string    // IRI
+	Activity          uuid.UUID // key of the object
+	RelatedActivities bool      // Activity in any place
+	Registration      uuid.UUID
+	Targets           bool // also StatementRefs of which a target, however far along the chain, meets all of the filters above, voided or not
+
+	Since, Until time.Time // stored after, stored at or before
+	After        Position  // exclusive; zero: from the start
+	Ascending    bool      // oldest first; else newest first
+	Limit        int       // rows
+	Bytes        int       // no further row once the frames read are as large as this; 0: no bound
+	Fresh        bool      // see transactions that may be overtaken by one still open: for reading by id, never for paging
 }
 
 // Position is a place in the order of stored.
@@ -42,127 +54,46 @@ type Row struct {
 // Position is where the row stands.
 func (r Row) Position() Position { return Position{Stored: r.Stored, Seq: r.Seq} }
 
-const selectColumns = `SELECT s.id, s.seq, s.stored, s."timestamp", s.actor, s.authority, s.verb, s.object_kind, s.object, s.registration,
-    s.score_scaled, s.score_raw, s.score_min, s.score_max, s.success, s.completion, s.duration, s.version, s.purpose, s.connection_id, s.frame, s.digest,
-    k.epoch, k.wrapped, a.iri
-FROM `
-
-const selectJoins = `
-LEFT JOIN subject_key k ON k.tenant_id = s.tenant_id AND k.subject_id = s.actor AND k.class = 1
-LEFT JOIN activity a ON a.tenant_id = s.tenant_id AND a.key = s.object AND s.object_kind = 1
-WHERE s.tenant_id = $1`
-
-// Where the rows come from. An agent's statements are read twice, as actor and as any other, each in the order of its own
-// index, and merged: one query with OR would have to read all of the agent's statements before it could sort them. An agent that stands in several places
-// of a statement gives it once, by the first of them: else a page's rows would run out before its statements do.
-const (
-	fromAll    = `statement s` + selectJoins
-	fromActor  = `statement s` + selectJoins + ` AND s.actor = $2`
-	fromDirect = `statement_agent o JOIN statement s ON s.tenant_id = o.tenant_id AND s.id = o.statement_id` + selectJoins +
-		` AND o.tenant_id = $1 AND o.subject_id = $2 AND o.direct AND NOT EXISTS (SELECT FROM statement_agent p
-    WHERE p.tenant_id = $1 AND p.statement_id = o.statement_id AND p.subject_id = $2 AND p.slot < o.slot AND p.direct)`
-	fromRelated = `statement_agent o JOIN statement s ON s.tenant_id = o.tenant_id AND s.id = o.statement_id` + selectJoins +
-		` AND o.tenant_id = $1 AND o.subject_id = $2 AND NOT EXISTS (SELECT FROM statement_agent p
-    WHERE p.tenant_id = $1 AND p.statement_id = o.statement_id AND p.subject_id = $2 AND p.slot < o.slot)`
-	whereActivity = ` AND (s.object = $3 OR EXISTS (SELECT FROM statement_activity u WHERE u.tenant_id = $1 AND u.statement_id = s.id AND u.key = $3))`
-	whereSettled  = ` AND s.xid < pg_snapshot_xmin(pg_current_snapshot())`
-)
-
-// Select reads statements. In pages it shows no statement whose transaction could still be overtaken by an older one: what a reader has paged
-// past never changes by a late commit (see statement_clock in the migrations).
-func Select(ctx context.Context, tx *database.Tx, q Query) ([]Row, error) {
-	if q.Agent == uuid.Nil {
-		return selectFrom(ctx, tx, fromAll, q)
-	}
-	rows, err := selectFrom(ctx, tx, fromActor, q)
+// Select reads statements, and says whether there are more behind them. In pages it shows no statement whose transaction could still be overtaken by an
+// older one: what a reader has paged past never changes by a late commit (see statement_clock in the migrations). What a statement targets counts as soon as it is
+// committed: a reference may match only later than it was stored, when its target comes.
+func Select(ctx context.Context, tx *database.Tx, q Query) (rows []Row, more bool, err error) {
+	sources := q.sources()
+	references, err := q.references(ctx, tx)
 	if err != nil {
-		return nil, err
+		return nil, false, fmt.Errorf("records: look for references: %w", err)
 	}
-	other := fromDirect
-	if q.RelatedAgents {
-		other = fromRelated
+	for _, from := range append(sources, references...) {
+		if rows, err = from.read(ctx, tx, q, rows); err != nil {
+			return nil, false, fmt.Errorf("records: select statements: %w", err)
+		}
 	}
-	more, err := selectFrom(ctx, tx, other, q)
-	if err != nil {
-		return nil, err
-	}
-	return merge(append(rows, more...), q), nil
+	rows, more = merge(rows, q)
+	return rows, more, nil
 }
 
-// merge sorts rows of two sources, drops those that came twice, and keeps the limit.
-func merge(rows []Row, q Query) []Row {
+// merge sorts rows of all sources, drops those that came twice, and keeps the limits. A source that had no room for a row's frame had given as many bytes before it, so
+// the page ends before that row.
+func merge(rows []Row, q Query) (page []Row, more bool) {
 	slices.SortFunc(rows, func(a, b Row) int {
-		c := a.Stored.Compare(b.Stored)
-		if c == 0 {
-			c = int(min(max(a.Seq-b.Seq, -1), 1))
-		}
+		c := cmp.Or(a.Stored.Compare(b.Stored), cmp.Compare(a.Seq, b.Seq))
 		if !q.Ascending {
 			c = -c
 		}
 		return c
 	})
 	rows = slices.CompactFunc(rows, func(a, b Row) bool { return a.ID == b.ID })
-	return rows[:min(len(rows), q.Limit)]
+	size := 0
+	for i, r := range rows {
+		if i == q.Limit || i > 0 && (size >= q.bytes() || r.Frame == nil) {
+			return rows[:i], true
+		}
+		size += len(r.Frame)
+	}
+	return rows, false
 }
 
-func selectFrom(ctx context.Context, tx *database.Tx, from string, q Query) ([]Row, error) {
-	args := []any{tx.Tenant, nilOr(q.Agent), nilOr(q.RelatedActivities), q.Limit}
-	text := selectColumns + from
-	if from == fromAll {
-		text += ` AND $2::uuid IS NULL`
-	}
-	if q.RelatedActivities != uuid.Nil {
-		text += whereActivity
-	} else {
-		text += ` AND $3::uuid IS NULL`
-	}
-	if !q.Fresh {
-		text += whereSettled
-	}
-	stored := `s.stored` // of the row in whose index the order is
-	if from == fromDirect || from == fromRelated {
-		stored = `o.stored`
-	}
-	if q.After != (Position{}) {
-		args = append(args, q.After.Stored, q.After.Seq)
-		if q.Ascending {
-			text += ` AND ` + stored + ` >= $5 AND (s.stored, s.seq) > ($5::timestamptz, $6::bigint)`
-		} else {
-			text += ` AND ` + stored + ` <= $5 AND (s.stored, s.seq) < ($5::timestamptz, $6::bigint)`
-		}
-	}
-	condition, values, err := query.SQL(q.Filter, query.Statements, len(args)+1)
-	if err != nil {
-		return nil, fmt.Errorf("records: filter: %w", err)
-	}
-	text += ` AND ` + condition
-	if q.Ascending {
-		text += ` ORDER BY ` + stored + `, s.seq LIMIT $4`
-	} else {
-		text += ` ORDER BY ` + stored + ` DESC, s.seq DESC LIMIT $4`
-	}
-	rows, err := tx.QueryContext(ctx, text, append(args, values...)...)
-	if err != nil {
-		return nil, fmt.Errorf("records: select statements: %w", err)
-	}
-	defer rows.Close()
-	var list []Row
-	for rows.Next() {
-		r, err := scan(rows)
-		if err != nil {
-			return nil, fmt.Errorf("records: read a statement: %w", err)
-		}
-		list = append(list, r)
-	}
-	return list, rows.Err()
-}
-
-func nilOr(id uuid.UUID) any {
-	if id == uuid.Nil {
-		return nil
-	}
-	return id
-}
+func (q Query) bytes() int { return cmp.Or(q.Bytes, math.MaxInt) }
 
 func scan(rows *sql.Rows) (Row, error) {
 	var r Row

@@ -1,0 +1,130 @@
+package records
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/xapi"
+)
+
+// A StatementRef statement is found by what it targets too, along the whole chain (xAPI 1.0.3 Communication 2.1.3, Filter Conditions for StatementRefs).
+// The keys of the statements in its chain are kept in reference_key when it is written; where the chain ends at a statement that is not there
+// (yet), a row of reference_pending keeps that in mind, and Resolve takes it on. The migration says why no match is lost.
+
+// place says where a statement has a key. The bits are stored (and written out in keepReferences); never renumber.
+type place int16
+
+const (
+	placeAgent           place = 1 // as actor or direct agent: xAPI's agent
+	placeRelatedAgent    place = 2 // in any place: related_agents
+	placeActivity        place = 4
+	placeRelatedActivity place = 8
+	placeRegistration    place = 16
+	placeVerb            place = 32
+	placeAuthority       place = 64
+)
+
+// keepReferences follows the chain of each reference, at most 100 statements far or to where it comes back to itself. It keeps the keys of those statements behind
+// the first `keyed` ones, and a pending row where the chain is not complete, or where it has more than 128 keys at once: such rows would let few bytes
+// sent become many bytes stored. It gives the references that are complete.
+const keepReferences = `
+WITH walk AS MATERIALIZED (
+    SELECT n.id, n.target, n.stored, n.keyed, c.path, c.next, coalesce(c.next <> ALL (c.path), false) AND cardinality(c.path) <= 100 AS missing
+    FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::smallint[]) AS n(id, target, stored, keyed)
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE chain (path, next) AS (
+            SELECT ARRAY[n.id], n.target
+            UNION ALL
+            SELECT c.path || c.next, t.next
+            FROM chain c CROSS JOIN LATERAL (SELECT CASE s.object_kind WHEN 4 THEN s.object END AS next FROM statement s
+                WHERE s.tenant_id = $1 AND s.id = c.next OFFSET 0) t
+            WHERE c.next <> ALL (c.path) AND cardinality(c.path) <= 100
+        ) SELECT path, next FROM chain ORDER BY cardinality(path) DESC LIMIT 1) c
+), found AS MATERIALIZED (
+    SELECT w.id, w.stored, k.target, k.key, bit_or(k.places) AS places, count(*) AS n
+    FROM walk w CROSS JOIN LATERAL (
+        SELECT t.target, x.key, x.places FROM unnest(w.path[w.keyed + 2:]) AS t(target) CROSS JOIN LATERAL (
+            SELECT v.key, v.places
+            FROM (SELECT * FROM statement WHERE tenant_id = $1 AND id = t.target OFFSET 0) s CROSS JOIN LATERAL (VALUES
+                (s.actor, 3), (CASE s.object_kind WHEN 1 THEN s.object END, 12), (s.registration, 16), (verb_key(s.verb), 32), (s.authority, 64)) AS v(key, places)
+            WHERE v.key IS NOT NULL
+            UNION ALL
+            SELECT o.subject_id, CASE WHEN o.direct THEN 3 ELSE 2 END FROM statement_agent o WHERE o.tenant_id = $1 AND o.statement_id = t.target
+            UNION ALL
+            SELECT u.key, 8 FROM statement_activity u WHERE u.tenant_id = $1 AND u.statement_id = t.target
+        ) x LIMIT 129) k
+    GROUP BY w.id, w.stored, k.target, k.key
+), wide AS MATERIALIZED (
+    SELECT id FROM found GROUP BY id HAVING sum(n) > 128
+), kept AS (
+    INSERT INTO reference_key (tenant_id, key, statement_id, target_id, places, stored)
+    SELECT $1, f.key, f.id, f.target, f.places, f.stored FROM found f WHERE f.id NOT IN (SELECT id FROM wide)
+), pending AS (
+    INSERT INTO reference_pending AS p (tenant_id, statement_id, target_id, stored, state, awaits, keyed)
+    SELECT $1, w.id, w.target, w.stored, CASE WHEN v.id IS NULL THEN 1 ELSE 4 END, CASE WHEN v.id IS NULL THEN w.next END, cardinality(w.path) - 1
+    FROM walk w LEFT JOIN wide v ON v.id = w.id WHERE w.missing OR v.id IS NOT NULL
+    ON CONFLICT (tenant_id, statement_id) DO UPDATE SET awaits = excluded.awaits, keyed = excluded.keyed,
+        state = CASE WHEN excluded.state = 1 AND p.awaits = excluded.awaits THEN 3 ELSE excluded.state END
+)
+SELECT w.id FROM walk w WHERE NOT w.missing AND w.id NOT IN (SELECT id FROM wide)`
+
+// insertReferences keeps what the batch's StatementRef statements are found by, and wakes the references that awaited one of the batch.
+func insertReferences(ctx context.Context, tx *database.Tx, batch []*Statement, stored map[uuid.UUID]bool) error {
+	if err := wake(ctx, tx, batch); err != nil {
+		return fmt.Errorf("records: wake references: %w", err)
+	}
+	var list []reference
+	for _, s := range batch {
+		if stored[s.ID] && s.ObjectKind == xapi.ObjectStatementRef && s.Object != uuid.Nil {
+			list = append(list, reference{ID: s.ID, Target: s.Object, Stored: s.Stored})
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	if _, err := keep(ctx, tx, list); err != nil {
+		return fmt.Errorf("records: insert references: %w", err)
+	}
+	return nil
+}
+
+// wake sets the references that await a statement of the batch back to fresh. Whether any wait at all is asked first: mostly none do, and
+// the ids need not be sent again.
+func wake(ctx context.Context, tx *database.Tx, batch []*Statement) error {
+	var some bool
+	if err := tx.GetContext(ctx, &some, `SELECT EXISTS (SELECT FROM reference_pending WHERE tenant_id = $1 AND awaits IS NOT NULL)`, tx.Tenant); err != nil || !some {
+		return err
+	}
+	ids := make([]uuid.UUID, len(batch))
+	for i := range batch {
+		ids[i] = batch[i].ID
+	}
+	_, err := tx.ExecContext(ctx, `
+UPDATE reference_pending p SET state = 1 FROM unnest($2::uuid[]) AS n(id)
+CROSS JOIN LATERAL (SELECT statement_id FROM reference_pending WHERE tenant_id = $1 AND awaits = n.id OFFSET 0) AS w
+WHERE p.tenant_id = $1 AND p.statement_id = w.statement_id AND p.awaits = n.id`, tx.Tenant, database.UUIDs(ids))
+	return err
+}
+
+// reference is a StatementRef statement.
+type reference struct {
+	ID     uuid.UUID `db:"statement_id"`
+	Target uuid.UUID `db:"target_id"`
+	Stored time.Time `db:"stored"`
+	Keyed  int16     `db:"keyed"` // statements of its chain that have their keys
+}
+
+// keep runs keepReferences and gives the references whose chain is complete.
+func keep(ctx context.Context, tx *database.Tx, list []reference) (complete []uuid.UUID, err error) {
+	ids, targets := make([]uuid.UUID, len(list)), make([]uuid.UUID, len(list))
+	stored, keyed := make([]time.Time, len(list)), make([]int16, len(list))
+	for i, r := range list {
+		ids[i], targets[i], stored[i], keyed[i] = r.ID, r.Target, r.Stored, r.Keyed
+	}
+	err = tx.SelectContext(ctx, &complete, keepReferences, tx.Tenant, database.UUIDs(ids), database.UUIDs(targets), database.Times(stored), database.Int2s(keyed))
+	return complete, err
+}
