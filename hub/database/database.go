@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -38,7 +39,8 @@ type Tenant struct {
 // DB is a pool of connections as the application's role, which owns no table and is held by row-level security.
 type DB struct {
 	*sqlx.DB
-	url string // with password
+	url     string       // with password
+	waiting atomic.Int64 // transactions that wait for a connection
 }
 
 // JSON is a parameter for a json or jsonb column.
@@ -69,6 +71,30 @@ const (
 	maxIdle     = 16
 	maxIdleTime = 5 * time.Minute
 )
+
+// Bounds of the queue for a connection. More work than that is refused at once (ErrBusy): it would only wait until whoever asked has gone.
+const (
+	maxWaiting = 512
+	maxWait    = 10 * time.Second
+)
+
+// connection takes a connection of the pool. ErrBusy when too many wait for one already, or it takes too long.
+func (db *DB) connection(ctx context.Context) (*sqlx.Conn, error) {
+	defer db.waiting.Add(-1)
+	if db.waiting.Add(1) > maxWaiting {
+		return nil, ErrBusy
+	}
+	bounded, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	conn, err := db.Connx(bounded)
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return nil, ErrBusy
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return conn, nil
+}
 
 // Open connects to Postgres as the application's role. It refuses a role that row-level security would not hold (ErrPrivileged);
 // ErrUnavailable means that nobody answers.

@@ -16,6 +16,8 @@ import (
 var (
 	// ErrUnavailable means that Postgres cannot be reached or broke off; trying again later may help.
 	ErrUnavailable = errors.New("database unavailable")
+	// ErrBusy means that more work waits for Postgres than it can do in time. It is an ErrUnavailable too.
+	ErrBusy = fmt.Errorf("%w: too much other work waits for it", ErrUnavailable)
 	// ErrNewer means that the database was migrated by a newer lrshub.
 	ErrNewer = errors.New("database is newer than this lrshub")
 	// ErrPrivileged means that the role given for the application bypasses row-level security.

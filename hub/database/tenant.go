@@ -74,9 +74,9 @@ func (db *DB) repeat(ctx context.Context, tenant TenantID, opening string, fn fu
 
 // once runs one transaction. The connection is taken by itself, so that after a failure its session can be cleaned.
 func (db *DB) once(ctx context.Context, tenant TenantID, opening string, fn func(context.Context, *Tx) error) (err error) {
-	conn, err := db.Connx(ctx)
+	conn, err := db.connection(ctx)
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return err
 	}
 	defer conn.Close()
 	tx, err := conn.BeginTxx(ctx, nil)
