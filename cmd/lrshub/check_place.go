@@ -60,6 +60,7 @@ func (c *checks) folder(ctx context.Context, path string) {
 	tenants, lived := tenantFiles(f.file("keys"))
 	c.keys(f.file("keys"), master, tenants, lived)
 	c.auditLog(f.file("audit"), lived)
+	c.blobs(f.file("blobs"))
 	c.isolation(false, "or start lrshub up with --allow-connectors-without-namespace")
 	if text, err := os.ReadFile(f.file("public-url")); err == nil {
 		c.address(strings.TrimSpace(string(text)), "serve it to this machine only, or take serve and worker behind a proxy with TLS")
@@ -211,16 +212,45 @@ func (c *checks) auditLog(dir string, lived map[database.TenantID]bool) {
 		c.fail("audit", "mend it before any hub starts", "%v", err)
 		return
 	}
-	probe, err := os.CreateTemp(dir, ".check-*")
-	if err != nil {
-		c.fail("audit", "give the hub's user write permission", "checkpoints cannot be anchored: %v", err)
-		return
-	}
-	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+	if err := writable(dir); err != nil {
 		c.fail("audit", "give the hub's user write permission", "checkpoints cannot be anchored: %v", err)
 		return
 	}
 	c.ok("audit", "the signing key is usable and for the hub's user only; checkpoints can be anchored in %s", dir)
+}
+
+// writable tries whether files can be made in a folder.
+func writable(dir string) error {
+	probe, err := os.CreateTemp(dir, ".check-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// blobs checks the folder of large attachments.
+func (c *checks) blobs(dir string) {
+	if dir == "" {
+		c.warn("blobs", "set LRSHUB_BLOBS_DIR to a folder that all hubs share, to take larger ones", "attachments above 64 KiB are refused: there is no folder for them")
+		return
+	}
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		c.warn("blobs", "the first hub to start makes it; see that it is on a volume that all hubs share", "the folder of large attachments %s is not there yet", dir)
+		return
+	}
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		c.fail("blobs", "chmod 700 "+dir, "others may enter the folder of large attachments %s (mode %04o)", dir, info.Mode().Perm())
+		return
+	}
+	if err == nil {
+		err = writable(dir)
+	}
+	if err != nil {
+		c.fail("blobs", "mount it, and give the hub's user write permission", "folder of large attachments: %v", err)
+		return
+	}
+	c.ok("blobs", "attachments above 64 KiB can be kept in %s", dir)
 }
 
 // temporal checks that the frontend answers and has the namespace.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/lrshub/lrshub/hub/api"
@@ -53,14 +54,13 @@ func (p *process) run(ctx context.Context, died ...<-chan struct{}) error {
 	}
 	if p.works {
 		background, stopBackground := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the requests and workflows that it serves
-		sequenced := make(chan struct{})
-		go func() {
-			defer close(sequenced)
-			p.sequence(background)
-		}()
+		var keepers sync.WaitGroup
+		for _, keep := range []func(context.Context){p.sequence, p.sweep} {
+			keepers.Go(func() { keep(background) })
+		}
 		defer func() {
 			stopBackground()
-			<-sequenced
+			keepers.Wait()
 		}()
 		endWork, err := p.work(background, stop)
 		if err != nil {

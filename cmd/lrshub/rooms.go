@@ -12,6 +12,7 @@ import (
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/audit"
 	"github.com/lrshub/lrshub/hub/auth"
+	"github.com/lrshub/lrshub/hub/blob"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/disclose"
 	"github.com/lrshub/lrshub/hub/ingest"
@@ -37,6 +38,7 @@ type rooms struct {
 	anchor     *audit.Anchor
 	temporal   client.Client
 	host       *host.Host
+	blobs      *blob.Folder // nil: attachments have to fit into Postgres
 }
 
 // openRooms opens the rooms that every kind of hub process has.
@@ -74,12 +76,25 @@ func openStore(ctx context.Context, s settings) (*rooms, error) {
 	}
 	r.ingest = ingest.New(r.db, r.vault, r.dictionary, s.PublicURL, time.Now)
 	r.disclose = disclose.New(r.db, r.vault, r.dictionary, r.gate, s.PublicURL, time.Now)
-	for _, step := range []func(context.Context) error{r.prepareTenants, r.openAudit} {
+	for _, step := range []func(context.Context) error{r.openBlobs, r.prepareTenants, r.openAudit} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, r.close())
 		}
 	}
 	return r, nil
+}
+
+// openBlobs opens the folder of large attachments, if there is one, for both roads.
+func (r *rooms) openBlobs(context.Context) (err error) {
+	if r.settings.BlobsDir == "" {
+		return nil
+	}
+	if r.blobs, err = blob.OpenFolder(r.settings.BlobsDir); err != nil {
+		return err
+	}
+	r.ingest.UseBlobs(r.blobs)
+	r.disclose.UseBlobs(r.blobs)
+	return nil
 }
 
 // openAudit opens the audit log's signing key and anchor.

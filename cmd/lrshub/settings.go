@@ -22,12 +22,22 @@ type settings struct {
 	Namespace   string
 	KeysDir     string // key ring, outside Postgres and its backups
 	AuditDir    string // signing key and anchor of the audit log, outside Postgres
+	BlobsDir    string // attachments that are too large for Postgres; "": there are none
 	RunDir      string // sockets of connectors
 	Listen      string
 	PublicURL   string // under which clients reach the hub; also the home page of the hub's own accounts
 	SignIn      signInSettings
 	Connectors  connectorSettings
 	master      func() (tink.AEAD, error)
+}
+
+// private lists the folders that no connector may see.
+func (s settings) private() []string {
+	list := []string{s.KeysDir, s.AuditDir}
+	if s.BlobsDir != "" {
+		list = append(list, s.BlobsDir)
+	}
+	return list
 }
 
 type connectorSettings struct {
@@ -49,6 +59,7 @@ var variables = []variable{
 	{"LRSHUB_TEMPORAL_NAMESPACE", "lrshub", "Temporal namespace", func(s *settings) *string { return &s.Namespace }},
 	{"LRSHUB_KEYS_DIR", "", "folder of the key ring, shared by all hubs and in no backup of Postgres", func(s *settings) *string { return &s.KeysDir }},
 	{"LRSHUB_AUDIT_DIR", "", "folder of the audit log's signing key and anchor, shared by all hubs", func(s *settings) *string { return &s.AuditDir }},
+	{"LRSHUB_BLOBS_DIR", "", "folder of large attachments, shared by all hubs; without it attachments above 64 KiB are refused", func(s *settings) *string { return &s.BlobsDir }},
 	{"LRSHUB_RUN_DIR", filepath.Join(os.TempDir(), "lrshub"), "folder for connectors' sockets", func(s *settings) *string { return &s.RunDir }},
 	{"LRSHUB_LISTEN", "127.0.0.1:8080", "address to listen on", func(s *settings) *string { return &s.Listen }},
 	{"LRSHUB_PUBLIC_URL", "", "URL under which clients reach the hub; must not change: it names the hub's own accounts", func(s *settings) *string { return &s.PublicURL }},

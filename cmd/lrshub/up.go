@@ -241,7 +241,7 @@ func (f *folder) prepare(ctx context.Context, o upOptions, pg *postgres.Server, 
 	app.User = url.UserPassword("lrshub", password)
 	s.DatabaseURL = app.String()
 	s.Namespace = temporal.Namespace
-	s.KeysDir, s.AuditDir, s.RunDir = f.file("keys"), f.file("audit"), f.file("run")
+	s.KeysDir, s.AuditDir, s.RunDir, s.BlobsDir = f.file("keys"), f.file("audit"), f.file("run"), f.file("blobs")
 	s.Listen, s.SignIn = address, o.signIn
 	s.Connectors = connectorSettings{AllowNoNamespace: o.noNamespace, Hide: []string{f.path}, Show: []string{f.file("demo")}}
 	s.master = func() (tink.AEAD, error) { return vault.MasterKeyFile(f.file("master.key")) }

@@ -50,7 +50,7 @@ func (r *rooms) openHost() (*host.Host, error) {
 	}
 	return host.New(host.Options{
 		SocketDir: r.settings.RunDir, Builtin: builtin(), Logger: slog.Default(), AllowNoNamespace: r.settings.Connectors.AllowNoNamespace,
-		Hide: append([]string{r.settings.KeysDir, r.settings.AuditDir}, r.settings.Connectors.Hide...), Show: r.settings.Connectors.Show,
+		Hide: append(r.settings.private(), r.settings.Connectors.Hide...), Show: r.settings.Connectors.Show,
 	}), nil
 }
 

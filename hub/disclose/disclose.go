@@ -2,7 +2,7 @@
 // the decision allows, opens only what the decision's form names, writes the audit event, and only then answers.
 //
 // Start with Road.Page (this file) and Road.Export (export.go). A reader's Query is resolved to ids in resolve.go; the two forms are
-// made in identified.go and pseudonymised.go; the opaque continuation of a page is in more.go.
+// made in identified.go and pseudonymised.go; attachments are read in attachment.go; the opaque continuation of a page is in more.go.
 package disclose
 
 import (
@@ -38,6 +38,7 @@ type Road struct {
 	gate       *access.Gate
 	homePage   string
 	now        func() time.Time
+	blobs      Blobs // nil: no attachment has ever been too large for a row
 }
 
 // New makes the road out. homePage is the IRL of the hub's own accounts, as given to the road in: pseudonyms and tombstones are accounts on it.
@@ -57,6 +58,7 @@ type Query struct {
 	Ascending         bool      // oldest first
 	Limit             int       // statements in a page; 0 or more than MaxLimit: MaxLimit
 	EffectiveOnly     bool      // leave out voiding statements: what is left is what now holds
+	Attachments       bool      // with the contents of the statements' attachments
 }
 
 // MaxLimit is how many statements a page has at most.
@@ -70,6 +72,7 @@ type Page struct {
 	Statements        [][]byte // JSON
 	More              string   // continuation for Road.More; "" when there is nothing more
 	ConsistentThrough time.Time
+	Attachments       *Attachments // nil unless the query asked for them
 }
 
 // Page reads the first page of a query. Errors: access.ErrDenied, ErrRefused.
@@ -101,6 +104,15 @@ func (r *Road) More(ctx context.Context, caller access.Caller, more string) (Pag
 // Statement reads one statement by its id, or with voided one that was voided. Errors: access.ErrDenied, records.ErrNotFound (also for
 // a statement that the reader may not see).
 func (r *Road) Statement(ctx context.Context, caller access.Caller, id uuid.UUID, voided bool) (Statement, error) {
+	return r.statement(ctx, caller, id, voided, false)
+}
+
+// StatementWithAttachments is Statement with the contents of its attachments.
+func (r *Road) StatementWithAttachments(ctx context.Context, caller access.Caller, id uuid.UUID, voided bool) (Statement, error) {
+	return r.statement(ctx, caller, id, voided, true)
+}
+
+func (r *Road) statement(ctx context.Context, caller access.Caller, id uuid.UUID, voided, attachments bool) (Statement, error) {
 	s, err := r.open(ctx, caller, access.Statements)
 	if err != nil {
 		return Statement{}, err
@@ -109,6 +121,7 @@ func (r *Road) Statement(ctx context.Context, caller access.Caller, id uuid.UUID
 	if err != nil {
 		return Statement{}, err
 	}
+	q.Attachments = attachments
 	shown, err := s.read(ctx, q)
 	if err != nil {
 		return Statement{}, err
@@ -116,7 +129,7 @@ func (r *Road) Statement(ctx context.Context, caller access.Caller, id uuid.UUID
 	if err := s.told(ctx, audit.StatementRead, shown); err != nil {
 		return Statement{}, err
 	}
-	out := Statement{ConsistentThrough: shown.through}
+	out := Statement{ConsistentThrough: shown.through, Attachments: shown.attachments}
 	if len(shown.statements) == 0 {
 		return out, records.ErrNotFound
 	}
@@ -146,6 +159,7 @@ type Statement struct {
 	JSON              []byte
 	Stored            time.Time // as exact as the form is
 	ConsistentThrough time.Time
+	Attachments       *Attachments // nil unless asked for
 }
 
 // session is one reader with one decision.
@@ -197,6 +211,8 @@ type shown struct {
 	last       records.Position
 	more       bool // there are rows after the last
 	through    time.Time
+
+	attachments *Attachments // nil unless the query asks for them
 }
 
 // read reads one page of rows and makes the decision's form of them.
@@ -204,6 +220,9 @@ func (s *session) read(ctx context.Context, q resolved) (shown, error) {
 	var out shown
 	err := s.road.db.ReadTenant(ctx, s.caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		out = shown{}
+		if q.Attachments {
+			out.attachments = &Attachments{session: s}
+		}
 		var err error
 		if out.through, err = records.ConsistentThrough(ctx, tx); err != nil {
 			return err
@@ -233,7 +252,7 @@ func (s *session) page(ctx context.Context, q resolved) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	p := Page{Statements: all.statements, ConsistentThrough: all.through}
+	p := Page{Statements: all.statements, ConsistentThrough: all.through, Attachments: all.attachments}
 	if all.more {
 		q.After = all.last
 		if p.More, err = s.sealMore(q); err != nil {
@@ -251,6 +270,9 @@ func (s *session) told(ctx context.Context, kind string, what shown) error {
 	e := audit.Event{Kind: kind, Fields: map[string]any{
 		"form": string(s.decision.Form), "statements": len(what.statements), "grants": s.decision.Grants, "policy": s.decision.Revision,
 	}}
+	if what.attachments != nil {
+		e.Fields["attachments"] = len(what.attachments.list)
+	}
 	if len(what.subjects) <= audit.MaxSubjects {
 		e.Subjects = what.subjects
 		return s.record(ctx, e)

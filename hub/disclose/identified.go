@@ -33,7 +33,7 @@ func (s *session) identified(ctx context.Context, tx *database.Tx, rows []record
 	if err != nil {
 		return err
 	}
-	subjects := map[uuid.UUID]bool{}
+	subjects, open := map[uuid.UUID]bool{}, map[uuid.UUID]*records.Row{}
 	for i := range rows {
 		row := &rows[i]
 		text, err := s.openStatement(row, agents[row.ID], authority[row.Authority])
@@ -44,13 +44,17 @@ func (s *session) identified(ctx context.Context, tx *database.Tx, rows []record
 			return fmt.Errorf("open statement %s: %w", row.ID, err)
 		}
 		out.statements = append(out.statements, text)
+		open[row.ID] = row
 		subjects[row.Actor] = true
 		for _, a := range agents[row.ID] {
 			subjects[a.Subject] = true
 		}
 	}
 	out.subjects = keys(subjects)
-	return nil
+	if out.attachments != nil {
+		out.attachments.list, err = s.attachments(ctx, tx, open, ids)
+	}
+	return err
 }
 
 func (s *session) openStatement(row *records.Row, agents []records.SealedAgent, authority []byte) ([]byte, error) {

@@ -29,6 +29,7 @@ type resolved struct {
 	Until         time.Time        `json:"until,omitzero"`
 	Ascending     bool             `json:"ascending,omitzero"`
 	EffectiveOnly bool             `json:"effective,omitzero"`
+	Attachments   bool             `json:"attachments,omitzero"`
 	Limit         int              `json:"limit"`
 	After         records.Position `json:"after,omitzero"`
 
@@ -40,7 +41,7 @@ type resolved struct {
 func (s *session) resolve(ctx context.Context, q Query) (resolved, error) {
 	r := resolved{
 		Related: q.RelatedAgents, Anywhere: q.RelatedActivities, Verb: q.Verb, Since: q.Since, Until: q.Until, Ascending: q.Ascending,
-		EffectiveOnly: q.EffectiveOnly, Limit: q.Limit,
+		EffectiveOnly: q.EffectiveOnly, Attachments: q.Attachments, Limit: q.Limit,
 	}
 	if r.Limit <= 0 || r.Limit > MaxLimit {
 		r.Limit = MaxLimit

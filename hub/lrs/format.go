@@ -3,14 +3,10 @@ package lrs
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"mime/multipart"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"slices"
-	"strconv"
 
 	"golang.org/x/text/language"
 )
@@ -19,7 +15,7 @@ import (
 type form struct {
 	name        string         // exact, ids, canonical
 	languages   []language.Tag // that the reader prefers, best first
-	attachments bool           // the answer is to have parts, for attachments
+	attachments bool           // the answer is to be in parts, with the attachments
 }
 
 // readForm reads format and Accept-Language. A header that is no list of languages is as good as none (RFC 9110 section 12.5.4).
@@ -44,7 +40,7 @@ func readForm(query url.Values, header http.Header) (form, error) {
 	return f, bad("format must be exact, ids or canonical")
 }
 
-// query asks a continuation for the same form.
+// query asks a continuation for the same form. Whether there are attachments the continuation says itself.
 func (f form) query() (text string) {
 	if f.name != "exact" {
 		text += "&format=" + f.name
@@ -53,30 +49,6 @@ func (f form) query() (text string) {
 		text += "&attachments=true"
 	}
 	return text
-}
-
-// write sends the statements. This hub keeps no attachments yet (it takes statements only whose attachments are elsewhere, by fileUrl), so an
-// answer in parts has one.
-func (f form) write(w http.ResponseWriter, text []byte) error {
-	if !f.attachments {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-		_, _ = w.Write(text)
-		return nil
-	}
-	var body bytes.Buffer
-	parts := multipart.NewWriter(&body)
-	part, err := parts.CreatePart(textproto.MIMEHeader{"Content-Type": {"application/json"}})
-	if err == nil {
-		_, err = part.Write(text)
-	}
-	if err := errors.Join(err, parts.Close()); err != nil {
-		return fmt.Errorf("lrs: write parts: %w", err)
-	}
-	w.Header().Set("Content-Type", "multipart/mixed; boundary="+parts.Boundary())
-	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
-	_, _ = w.Write(body.Bytes())
-	return nil
 }
 
 // apply writes a statement in the form.

@@ -57,11 +57,12 @@ func (f *face) find(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
+	q.Attachments = form.attachments
 	page, err := f.reader.Page(r.Context(), r.caller, q)
 	if err != nil {
 		return err
 	}
-	return writePage(w, page, form)
+	return writePage(w, r, page, form)
 }
 
 // getMore answers with the next page, in the form in which the one before was asked for.
@@ -77,7 +78,7 @@ func (f *face) getMore(w http.ResponseWriter, r request, query url.Values) error
 	if err != nil {
 		return err
 	}
-	return writePage(w, page, form)
+	return writePage(w, r, page, form)
 }
 
 // getStatement answers with one statement. No filter may stand beside its id.
@@ -97,7 +98,11 @@ func (f *face) getStatement(w http.ResponseWriter, r request, query url.Values) 
 	if !ok {
 		return bad("%s must be a UUID", name)
 	}
-	st, err := f.reader.Statement(r.Context(), r.caller, id, name == "voidedStatementId")
+	read := f.reader.Statement
+	if form.attachments {
+		read = f.reader.StatementWithAttachments
+	}
+	st, err := read(r.Context(), r.caller, id, name == "voidedStatementId")
 	if !st.ConsistentThrough.IsZero() { // a statement that is not there is an answer too
 		w.Header().Set(consistentThrough, xapi.FormatTime(st.ConsistentThrough))
 	}
@@ -109,7 +114,7 @@ func (f *face) getStatement(w http.ResponseWriter, r request, query url.Values) 
 		return err
 	}
 	w.Header().Set("Last-Modified", st.Stored.UTC().Format(http.TimeFormat))
-	return form.write(w, text)
+	return writeStatements(w, r, text, st.Attachments)
 }
 
 // onlyKnown refuses those that the request may not have, and those given twice.
@@ -180,7 +185,7 @@ func boolean(query url.Values, name string) (bool, error) {
 }
 
 // writePage writes a StatementResult (Data 2.5).
-func writePage(w http.ResponseWriter, page disclose.Page, form form) error {
+func writePage(w http.ResponseWriter, r request, page disclose.Page, form form) error {
 	w.Header().Set(consistentThrough, xapi.FormatTime(page.ConsistentThrough))
 	var body bytes.Buffer
 	body.WriteString(`{"statements":[`)
@@ -200,5 +205,5 @@ func writePage(w http.ResponseWriter, page disclose.Page, form form) error {
 		body.WriteString(form.query())
 	}
 	body.WriteString("\"}\n")
-	return form.write(w, body.Bytes())
+	return writeStatements(w, r, body.Bytes(), page.Attachments)
 }

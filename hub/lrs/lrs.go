@@ -2,7 +2,8 @@
 // disclose, and each request is authenticated and decided first.
 //
 // Start with Handler. One file an action on statements: post.go, put.go, get.go; documents.go has the three resources that keep documents, describe.go agents and
-// activities. respond.go has what all answers share, format.go the forms of a statement, alternate.go the request syntax of clients that can only POST forms.
+// activities. respond.go has what all answers share, format.go the forms of a statement, alternate.go the request syntax of clients that can only POST forms,
+// multipart.go and parts.go messages in parts.
 package lrs
 
 import (
@@ -15,7 +16,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/ingest"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -38,6 +41,7 @@ type Writer interface {
 // StatementWriter stores statements.
 type StatementWriter interface {
 	Statements(ctx context.Context, caller access.Caller, define bool, batch []*xapi.Statement) ([]uuid.UUID, error)
+	Delivery(tenant database.TenantID, batch []*xapi.Statement) (*ingest.Delivery, error)
 	Refused(ctx context.Context, caller access.Caller, reason string) error
 }
 
@@ -53,6 +57,7 @@ type StatementReader interface {
 	Page(ctx context.Context, caller access.Caller, q disclose.Query) (disclose.Page, error)
 	More(ctx context.Context, caller access.Caller, more string) (disclose.Page, error)
 	Statement(ctx context.Context, caller access.Caller, id uuid.UUID, voided bool) (disclose.Statement, error)
+	StatementWithAttachments(ctx context.Context, caller access.Caller, id uuid.UUID, voided bool) (disclose.Statement, error)
 	ConsistentThrough(ctx context.Context, caller access.Caller) (time.Time, error)
 }
 

@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,15 +26,7 @@ func (f *face) postStatements(w http.ResponseWriter, r request) error {
 	if err := f.allowed(r, access.Write, access.Statements); err != nil {
 		return err
 	}
-	body, err := f.readBody(w, r)
-	if err != nil {
-		return err
-	}
-	batch, err := xapi.ParseBatch(body, r.version, maxStatements)
-	if err != nil {
-		return err
-	}
-	ids, err := f.store(r, batch)
+	ids, err := f.receive(w, r, func(body []byte) ([]*xapi.Statement, error) { return xapi.ParseBatch(body, r.version, maxStatements) })
 	if err != nil {
 		return err
 	}
@@ -46,29 +37,45 @@ func (f *face) postStatements(w http.ResponseWriter, r request) error {
 	return nil
 }
 
-// store is the road in for post and put, once they are allowed.
-func (f *face) store(r request, batch []*xapi.Statement) ([]uuid.UUID, error) {
-	if len(batch) == 0 {
-		return nil, nil
+// parser reads the statements of a request.
+type parser func(body []byte) ([]*xapi.Statement, error)
+
+// receive is the road in for post and put, once they are allowed: statements alone, or in a message in parts with their attachments (Communication 1.5).
+func (f *face) receive(w http.ResponseWriter, r request, parse parser) ([]uuid.UUID, error) {
+	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case err == nil && kind == "application/json":
+	case err == nil && kind == "multipart/mixed":
+		return f.receiveParts(w, r, parameters["boundary"], parse)
+	default:
+		return nil, bad("Content-Type must be application/json, or multipart/mixed with its boundary for statements with attachments")
 	}
-	for _, st := range batch {
-		if slices.ContainsFunc(st.Attachments, func(a xapi.Attachment) bool { return a.FileURL == "" }) {
-			return nil, bad("an attachment has neither a fileUrl nor content in this request")
-		}
-	}
-	_, err := f.gate.Decide(r.Context(), access.Request{Caller: r.caller, Action: access.Define, Resource: access.Activities})
-	if errors.Is(err, access.ErrUndecided) {
+	body, err := f.readBody(w, r)
+	if err != nil {
 		return nil, err
 	}
-	return f.writer.Statements(r.Context(), r.caller, err == nil, batch)
+	batch, err := parse(body)
+	if err != nil || len(batch) == 0 {
+		return nil, err
+	}
+	define, err := f.mayDefine(r)
+	if err != nil {
+		return nil, err
+	}
+	return f.writer.Statements(r.Context(), r.caller, define, batch)
+}
+
+// mayDefine tells whether the activities of a request may stand in clear.
+func (f *face) mayDefine(r request) (bool, error) {
+	_, err := f.gate.Decide(r.Context(), access.Request{Caller: r.caller, Action: access.Define, Resource: access.Activities})
+	if errors.Is(err, access.ErrUndecided) {
+		return false, err
+	}
+	return err == nil, nil
 }
 
 // readBody reads a JSON body within the limits of size and time.
 func (f *face) readBody(w http.ResponseWriter, r request) ([]byte, error) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
-		return nil, bad("Content-Type must be application/json")
-	}
 	if r.ContentLength > maxBody {
 		return nil, &http.MaxBytesError{Limit: maxBody}
 	}

@@ -23,19 +23,18 @@ func (f *face) putStatement(w http.ResponseWriter, r request) error {
 	if !ok {
 		return bad("statementId must be a UUID")
 	}
-	body, err := f.readBody(w, r)
+	_, err = f.receive(w, r, func(body []byte) ([]*xapi.Statement, error) {
+		st, err := xapi.Parse(body, r.version)
+		if err != nil {
+			return nil, err
+		}
+		if st.HasID && st.ID != id {
+			return nil, bad("the statement's id is not the statementId of the request")
+		}
+		st.ID, st.HasID = id, true
+		return []*xapi.Statement{st}, nil
+	})
 	if err != nil {
-		return err
-	}
-	st, err := xapi.Parse(body, r.version)
-	if err != nil {
-		return err
-	}
-	if st.HasID && st.ID != id {
-		return bad("the statement's id is not the statementId of the request")
-	}
-	st.ID, st.HasID = id, true
-	if _, err := f.store(r, []*xapi.Statement{st}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -34,8 +34,13 @@ func respond(w http.ResponseWriter, err error) {
 	var p problem
 	var invalid *xapi.Error
 	var tooBig *http.MaxBytesError
+	var attachment *ingest.AttachmentError
 	switch {
 	case errors.As(err, &p):
+	case errors.As(err, &attachment) && attachment.TooLarge:
+		p = problem{http.StatusRequestEntityTooLarge, attachment.Reason}
+	case errors.As(err, &attachment):
+		p = problem{http.StatusBadRequest, attachment.Reason}
 	case errors.As(err, &invalid) && errors.Is(err, xapi.ErrTooLarge):
 		p = problem{http.StatusRequestEntityTooLarge, err.Error()}
 	case errors.As(err, &invalid):

@@ -1,0 +1,222 @@
+package lrs
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/lrshub/lrshub/hub/ingest"
+)
+
+// Limits of a request in parts (Communication 1.5.2).
+const (
+	maxParts      = 10_000   // the statements included
+	maxPartsBody  = 1 << 30  // bytes of all parts
+	maxPartHeader = 64 << 10 // bytes of one part's header
+	minPace       = 64 << 10 // bytes a second, on average, that the body must arrive with once its first bodyTime is over
+)
+
+const hashHeader = "X-Experience-API-Hash"
+
+// receiveParts stores statements that come with attachments: the statements are the first part, and checked before any attachment is read; each attachment is sealed
+// while it arrives. Nothing is kept of a request that fails.
+func (f *face) receiveParts(w http.ResponseWriter, r request, boundary string, parse parser) ([]uuid.UUID, error) {
+	if boundary == "" || len(boundary) > 70 {
+		return nil, bad("Content-Type multipart/mixed needs a boundary of 1 to 70 characters (RFC 2046 section 5.1.1)")
+	}
+	if r.ContentLength > maxPartsBody {
+		return nil, &http.MaxBytesError{Limit: maxPartsBody}
+	}
+	body := &partsBody{
+		body: http.MaxBytesReader(w, r.Body, maxPartsBody), control: http.NewResponseController(w), begun: time.Now(), patience: f.bodyTime,
+	}
+	define, err := f.mayDefine(r)
+	if err != nil {
+		return nil, err
+	}
+	parts := partsReader{body: body, reader: multipart.NewReader(body, boundary)}
+	ids, err := f.deliver(r, &parts, define, parse)
+	if err != nil && parts.cut(err) {
+		return nil, arrival(w, err)
+	}
+	return ids, err
+}
+
+// deliver takes the parts to the road in.
+func (f *face) deliver(r request, parts *partsReader, define bool, parse parser) ([]uuid.UUID, error) {
+	text, err := parts.statements()
+	if err != nil {
+		return nil, err
+	}
+	batch, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	d, err := f.writer.Delivery(r.caller.Tenant, batch)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	for {
+		part, err := parts.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		header, err := attachmentHeader(part.Header)
+		if err == nil {
+			err = d.Add(header, part)
+		}
+		if err != nil {
+			return nil, parts.at(err)
+		}
+	}
+	parts.body.arrived()
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	return d.Store(r.Context(), r.caller, define)
+}
+
+// attachmentHeader reads the header of an attachment's part.
+func attachmentHeader(h textproto.MIMEHeader) (ingest.Part, error) {
+	part := ingest.Part{SHA2: strings.TrimSpace(h.Get(hashHeader)), Length: -1}
+	if part.SHA2 == "" {
+		return part, bad("it must have the header " + hashHeader)
+	}
+	if !strings.EqualFold(strings.TrimSpace(h.Get("Content-Transfer-Encoding")), "binary") {
+		return part, bad("it must have the header Content-Transfer-Encoding: binary")
+	}
+	if text := h.Get("Content-Type"); text != "" { // it should be there (Communication 1.5.2)
+		if _, _, err := mime.ParseMediaType(text); err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+			return part, bad("its Content-Type is no media type")
+		}
+		part.ContentType = text
+	}
+	if text := h.Get("Content-Length"); text != "" {
+		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		if err != nil || n < 0 {
+			return part, bad("its Content-Length is no number of bytes")
+		}
+		part.Length = n
+	}
+	return part, nil
+}
+
+// partsReader reads the parts of a message one after the other. A part must be read to its end before the next.
+type partsReader struct {
+	body   *partsBody
+	reader *multipart.Reader
+	count  int
+}
+
+// next gives the next part, or io.EOF after the last.
+func (p *partsReader) next() (*multipart.Part, error) {
+	p.body.budget = maxPartHeader
+	part, err := p.reader.NextRawPart()
+	p.body.budget = -1
+	p.count++
+	switch {
+	case err == nil && p.count > maxParts:
+		return nil, problem{http.StatusRequestEntityTooLarge, "the request has more than " + strconv.Itoa(maxParts) + " parts"}
+	case err == nil, err == io.EOF, p.cut(err):
+		return part, err
+	case errors.Is(err, errPartHeader):
+		return nil, p.at(bad("its header has more than %d bytes", maxPartHeader))
+	}
+	return nil, p.at(bad("its header is malformed, or there is no boundary before or after it (RFC 2046 section 5.1)"))
+}
+
+// statements reads the first part.
+func (p *partsReader) statements() ([]byte, error) {
+	part, err := p.next()
+	if err == io.EOF {
+		return nil, bad("the request has no part: the first one must be the statements")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if kind, _, err := mime.ParseMediaType(part.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, bad("the first part must be the statements, with the header Content-Type: application/json")
+	}
+	text, err := io.ReadAll(io.LimitReader(part, maxBody+1))
+	if err == nil && len(text) > maxBody {
+		err = &http.MaxBytesError{Limit: maxBody}
+	}
+	return text, err
+}
+
+// at says in which part something is wrong.
+func (p *partsReader) at(err error) error {
+	var refused *ingest.AttachmentError
+	var wrong problem
+	where := "part " + strconv.Itoa(p.count) + ": "
+	switch {
+	case p.cut(err):
+	case errors.As(err, &refused):
+		return &ingest.AttachmentError{Reason: where + refused.Reason, TooLarge: refused.TooLarge}
+	case errors.As(err, &wrong):
+		return problem{wrong.status, where + wrong.text}
+	}
+	return err
+}
+
+// cut says whether the error is that the body could not be read to its end.
+func (p *partsReader) cut(err error) bool {
+	return p.body.failed != nil && errors.Is(err, p.body.failed) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// errPartHeader ends the reading of a header that is too long.
+var errPartHeader = errors.New("the header of a part is too long")
+
+// partsBody is a request's body that may take long as long as it arrives: each piece within patience of the one before it, and all of them at a pace.
+type partsBody struct {
+	body     io.Reader
+	control  *http.ResponseController
+	begun    time.Time
+	patience time.Duration
+	received int64
+	budget   int // bytes that may come before the part's content begins; -1: as many as will
+	failed   error
+}
+
+func (b *partsBody) Read(p []byte) (int, error) {
+	if b.budget == 0 {
+		return 0, errPartHeader
+	}
+	if b.budget > 0 && len(p) > b.budget {
+		p = p[:b.budget]
+	}
+	n, err := b.body.Read(p)
+	if b.received += int64(n); b.budget > 0 {
+		b.budget -= n
+	}
+	if err != nil && err != io.EOF {
+		b.failed = err
+		return n, err
+	}
+	b.extend()
+	return n, err
+}
+
+// extend gives the next piece its time.
+func (b *partsBody) extend() {
+	paced := b.begun.Add(b.patience + time.Duration(float64(b.received)/minPace*float64(time.Second)))
+	if next := time.Now().Add(b.patience); next.Before(paced) {
+		paced = next
+	}
+	_ = b.control.SetReadDeadline(paced) // not every writer can
+}
+
+// arrived ends the time that with gave the body.
+func (b *partsBody) arrived() { _ = b.control.SetReadDeadline(time.Time{}) }
