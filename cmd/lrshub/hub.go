@@ -55,7 +55,7 @@ func (p *process) run(ctx context.Context, died ...<-chan struct{}) error {
 	if p.works {
 		background, stopBackground := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the requests and workflows that it serves
 		var keepers sync.WaitGroup
-		for _, keep := range []func(context.Context){p.sequence, p.sweep} {
+		for _, keep := range []func(context.Context){p.sequence, p.sweep, p.resolve} {
 			keepers.Go(func() { keep(background) })
 		}
 		defer func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/lrshub/lrshub/connectors"
 	"github.com/lrshub/lrshub/hub/audit"
 	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/records"
 	"github.com/lrshub/lrshub/plugins/host"
 	"github.com/lrshub/lrshub/workflows/codec"
 	"github.com/lrshub/lrshub/workflows/sync"
@@ -58,6 +59,14 @@ func (r *rooms) openHost() (*host.Host, error) {
 func (p *process) sequence(ctx context.Context) {
 	_ = p.sequencer().Run(ctx) // gives nil when ctx ends
 }
+
+// resolve settles, until ctx ends, what statements refer to that came after them.
+func (p *process) resolve(ctx context.Context) {
+	records.KeepResolving(ctx, p.db, resolveEvery, slog.Default())
+}
+
+// resolveEvery is how often pending references are looked at. Until then readers follow them by themselves.
+const resolveEvery = 2 * time.Second
 
 func (r *rooms) sequencer() *audit.Sequencer {
 	return audit.NewSequencer(audit.SequencerOptions{DB: r.db, Signer: r.signer, Anchor: r.anchor})

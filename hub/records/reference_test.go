@@ -231,3 +231,56 @@ func (w *world) check(t *testing.T, rt *rapid.T, db *database.DB, q records.Quer
 		rt.Fatalf("query %+v: %s", q, diff)
 	}
 }
+
+// A target with many agents is not indexed for each statement that refers to it, and is found all the same, also behind others.
+func TestReferencesToAWideTarget(t *testing.T) {
+	db := databasetest.New(t)
+	target := statement(uuid.New())
+	var last uuid.UUID
+	for slot := range 300 {
+		last = uuid.New()
+		target.Agents = append(target.Agents, records.Agent{Slot: slot, Subject: last, Role: xapi.RoleMember, Direct: true, Sealed: []byte("sealed")})
+	}
+	first := reference(target.ID)
+	second := reference(first.ID)
+	write(t, db, target, first, second)
+	late := reference(target.ID)
+	lateTarget := reference(late.ID)
+	write(t, db, lateTarget)
+	write(t, db, late)
+	for range 2 {
+		want := []uuid.UUID{late.ID, lateTarget.ID, second.ID, first.ID, target.ID}
+		got := ids(read(t, db, 1, records.Query{Agent: last, Targets: true}))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		resolveAll(t, db)
+	}
+	if n := count(t, db, `SELECT count(*) FROM reference_key WHERE tenant_id = 1`); n > 20 {
+		t.Errorf("%d keys are kept of a target that is too wide", n)
+	}
+}
+
+// A chain is followed 100 statements far, whether its keys are kept or it is followed by the reader.
+func TestLongChain(t *testing.T) {
+	db := databasetest.New(t)
+	chain := []records.Statement{statement(uuid.New())}
+	for range 130 {
+		chain = append(chain, reference(chain[len(chain)-1].ID))
+	}
+	for rest := chain; len(rest) > 0; { // its end comes last: no reference is complete when it is written
+		n := min(len(rest), 50)
+		write(t, db, rest[len(rest)-n:]...)
+		rest = rest[:len(rest)-n]
+	}
+	for range 2 {
+		q := records.Query{Agent: chain[0].Actor, Targets: true, Fresh: true, Limit: 1000}
+		found := ids(read(t, db, 1, q))
+		for i, s := range chain {
+			if got, want := slices.Contains(found, s.ID), i <= 100; got != want {
+				t.Errorf("%d statements before the end of the chain: found %v, want %v", i, got, want)
+			}
+		}
+		resolveAll(t, db)
+	}
+}
