@@ -2,6 +2,7 @@ package lrs
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/lrshub/lrshub/hub/access"
@@ -13,6 +14,7 @@ import (
 type Describer interface {
 	Person(ctx context.Context, caller access.Caller, agent xapi.Agent) (disclose.Person, error)
 	Activity(ctx context.Context, caller access.Caller, iri string) (disclose.Activity, error)
+	Definitions(ctx context.Context, caller access.Caller, iris []string) (map[string]json.RawMessage, error)
 }
 
 // getAgent answers with the Person object of an agent (Communication 2.4).

@@ -298,3 +298,30 @@ func TestActivities(t *testing.T) {
 	w.client(databasetest.Default, "1.0.3", "statements/write").post(with(`{"name":{"en":"Not defined by me"}}`))
 	equal(t, "by one who may not define", strings.TrimSpace(c.do("GET", path, "").body), want)
 }
+
+// The canonical form shows an activity as all its statements together have defined it, in the reader's language.
+func TestCanonicalDefinition(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(databasetest.Default, "2.0.0", "all")
+	with := func(definition string) string {
+		return `{"actor":` + ann + `,"verb":{"id":"http://a.example/v"},"object":{"id":"https://a.example/a"},"context":{"contextActivities":{"parent":{"id":"` + course + `"` + definition + `}}}}`
+	}
+	first := c.post(with(`,"definition":{"name":{"en":"Course"},"extensions":{"http://a.example/x":1.50}}`))[0]
+	c.post(with(`,"definition":{"name":{"de":"Kurs"}}`))
+	bare := c.post(with(``))[0]
+	for _, id := range []string{first, bare} {
+		got := c.do("GET", "/xapi/statements?format=canonical&statementId="+id, "", "Accept-Language", "de-AT, en;q=0.5").body
+		if !strings.Contains(got, `"definition":{"extensions":{"http://a.example/x":1.50},"name":{"de":"Kurs"}}`) {
+			t.Error(got)
+		}
+	}
+	mine := w.client(databasetest.Default, "2.0.0", "statements/write", "statements/read/mine")
+	own := mine.post(with(`,"definition":{"name":{"en":"Mine"}}`))[0]
+	got := mine.do("GET", "/xapi/statements?format=canonical&statementId="+own, "").body
+	if !strings.Contains(got, `"definition":{"name":{"en":"Mine"}}`) {
+		t.Errorf("a reader without the catalogue: %s", got)
+	}
+	if got := c.do("GET", "/xapi/statements?format=exact&statementId="+own, "").body; !strings.Contains(got, `"Mine"`) {
+		t.Errorf("exact: %s", got)
+	}
+}

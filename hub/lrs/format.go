@@ -2,8 +2,10 @@ package lrs
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,6 +18,8 @@ type form struct {
 	name        string         // exact, ids, canonical
 	languages   []language.Tag // that the reader prefers, best first
 	attachments bool           // the answer is to be in parts, with the attachments
+
+	definitions map[string]json.RawMessage // of the catalogue, for the canonical form
 }
 
 // readForm reads format and Accept-Language. A header that is no list of languages is as good as none (RFC 9110 section 12.5.4).
@@ -51,56 +55,96 @@ func (f form) query() (text string) {
 	return text
 }
 
-// apply writes a statement in the form.
-func (f form) apply(statement []byte) ([]byte, error) {
+// apply writes statements in the form. The canonical one shows activities as the catalogue has them, where it does.
+func (f form) apply(ctx context.Context, statements [][]byte, catalogue catalogue) ([][]byte, error) {
 	if f.name == "exact" {
-		return statement, nil
+		return statements, nil
 	}
-	d := json.NewDecoder(bytes.NewReader(statement))
-	d.UseNumber() // digits stay as they are
-	var st map[string]any
-	if err := d.Decode(&st); err != nil {
-		return nil, fmt.Errorf("lrs: a stored statement is not JSON")
+	list := make([]map[string]any, len(statements))
+	for i, text := range statements {
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber() // digits stay as they are
+		if err := d.Decode(&list[i]); err != nil {
+			return nil, fmt.Errorf("lrs: a stored statement is not JSON")
+		}
 	}
-	f.statement(st)
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(st); err != nil {
-		return nil, fmt.Errorf("lrs: write a statement: %w", err)
+	if f.name == "canonical" {
+		seen := collector{}
+		for _, st := range list {
+			visit(st, seen)
+		}
+		definitions, err := catalogue(ctx, slices.Sorted(maps.Keys(seen)))
+		if err != nil {
+			return nil, err
+		}
+		f.definitions = definitions
 	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+	out := make([][]byte, len(list))
+	for i, st := range list {
+		visit(st, f)
+		var text bytes.Buffer
+		e := json.NewEncoder(&text)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(st); err != nil {
+			return nil, fmt.Errorf("lrs: write a statement: %w", err)
+		}
+		out[i] = bytes.TrimSuffix(text.Bytes(), []byte("\n"))
+	}
+	return out, nil
 }
 
-// statement changes a statement or sub-statement in place.
-func (f form) statement(st map[string]any) {
-	f.agent(st["actor"])
-	f.agent(st["authority"])
-	f.verb(st["verb"])
+// catalogue gives the definitions of those activities that it has, by IRI.
+type catalogue func(ctx context.Context, iris []string) (map[string]json.RawMessage, error)
+
+// visitor is shown what stands in a statement.
+type visitor interface {
+	agent(value any)
+	verb(value any)
+	activity(value any)
+}
+
+// collector collects the IRIs of activities.
+type collector map[string]bool
+
+func (collector) agent(any) {}
+func (collector) verb(any)  {}
+func (c collector) activity(value any) {
+	if activity, ok := value.(map[string]any); ok {
+		if iri, ok := activity["id"].(string); ok {
+			c[iri] = true
+		}
+	}
+}
+
+// visit shows everything in a statement, and in its sub-statement, to v, which may change it in place.
+func visit(st map[string]any, v visitor) {
+	v.agent(st["actor"])
+	v.agent(st["authority"])
+	v.verb(st["verb"])
 	if object, ok := st["object"].(map[string]any); ok {
 		switch object["objectType"] {
 		case "Agent", "Group":
-			f.agent(object)
+			v.agent(object)
 		case "SubStatement":
-			f.statement(object)
+			visit(object, v)
 		case "StatementRef":
 		default:
-			f.activity(object)
+			v.activity(object)
 		}
 	}
 	context, _ := st["context"].(map[string]any)
-	f.agent(context["instructor"])
-	f.agent(context["team"])
+	v.agent(context["instructor"])
+	v.agent(context["team"])
 	activities, _ := context["contextActivities"].(map[string]any)
 	for _, list := range activities {
 		for _, a := range asList(list) {
-			f.activity(a)
+			v.activity(a)
 		}
 	}
 	for _, place := range [][2]string{{"contextAgents", "agent"}, {"contextGroups", "group"}} {
 		for _, entry := range asList(context[place[0]]) {
 			if entry, ok := entry.(map[string]any); ok {
-				f.agent(entry[place[1]])
+				v.agent(entry[place[1]])
 			}
 		}
 	}
@@ -160,6 +204,14 @@ func (f form) activity(value any) {
 	if f.name == "ids" {
 		only(activity, []string{"id"}) // what has no objectType is an activity
 		return
+	}
+	if iri, ok := activity["id"].(string); ok && f.definitions[iri] != nil {
+		d := json.NewDecoder(bytes.NewReader(f.definitions[iri]))
+		d.UseNumber()
+		var known map[string]any
+		if d.Decode(&known) == nil {
+			activity["definition"] = known
+		}
 	}
 	definition, ok := activity["definition"].(map[string]any)
 	if !ok {

@@ -2,6 +2,8 @@ package lrs
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -62,7 +64,7 @@ func (f *face) find(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	return writePage(w, r, page, form)
+	return f.writePage(w, r, page, form)
 }
 
 // getMore answers with the next page, in the form in which the one before was asked for.
@@ -78,7 +80,7 @@ func (f *face) getMore(w http.ResponseWriter, r request, query url.Values) error
 	if err != nil {
 		return err
 	}
-	return writePage(w, r, page, form)
+	return f.writePage(w, r, page, form)
 }
 
 // getStatement answers with one statement. No filter may stand beside its id.
@@ -109,12 +111,19 @@ func (f *face) getStatement(w http.ResponseWriter, r request, query url.Values) 
 	if err != nil {
 		return err
 	}
-	text, err := form.apply(st.JSON)
+	texts, err := form.apply(r.Context(), [][]byte{st.JSON}, f.catalogue(r))
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Last-Modified", st.Stored.UTC().Format(http.TimeFormat))
-	return writeStatements(w, r, text, st.Attachments)
+	return writeStatements(w, r, texts[0], st.Attachments)
+}
+
+// catalogue reads definitions for a reader.
+func (f *face) catalogue(r request) catalogue {
+	return func(ctx context.Context, iris []string) (map[string]json.RawMessage, error) {
+		return f.reader.Definitions(ctx, r.caller, iris)
+	}
 }
 
 // onlyKnown refuses those that the request may not have, and those given twice.
@@ -185,17 +194,17 @@ func boolean(query url.Values, name string) (bool, error) {
 }
 
 // writePage writes a StatementResult (Data 2.5).
-func writePage(w http.ResponseWriter, r request, page disclose.Page, form form) error {
+func (f *face) writePage(w http.ResponseWriter, r request, page disclose.Page, form form) error {
 	w.Header().Set(consistentThrough, xapi.FormatTime(page.ConsistentThrough))
 	var body bytes.Buffer
 	body.WriteString(`{"statements":[`)
-	for i, st := range page.Statements {
+	texts, err := form.apply(r.Context(), page.Statements, f.catalogue(r))
+	if err != nil {
+		return err
+	}
+	for i, text := range texts {
 		if i > 0 {
 			body.WriteByte(',')
-		}
-		text, err := form.apply(st)
-		if err != nil {
-			return err
 		}
 		body.Write(text)
 	}
