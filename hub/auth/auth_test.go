@@ -26,7 +26,10 @@ import (
 var (
 	start  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	pepper = bytes.Repeat([]byte{7}, auth.PepperSize)
+	secret = bytes.Repeat([]byte{9}, auth.PepperSize) // signs tokens
 )
+
+const hubURL = "https://hub.example"
 
 // clock is a time that the test moves.
 type clock struct {
@@ -56,15 +59,29 @@ type hub struct {
 
 func newHub(t *testing.T) *hub {
 	t.Helper()
-	h := &hub{T: t, db: databasetest.New(t), clock: &clock{at: start}}
-	var err error
-	if h.clients, err = auth.New(pepper, auth.Options{Now: h.clock.now}); err != nil {
-		t.Fatal(err)
-	}
+	return newHubWith(t, start, auth.Options{})
+}
+
+// newHubWith has a clock that begins at a time, and options beside.
+func newHubWith(t *testing.T, at time.Time, o auth.Options) *hub {
+	t.Helper()
+	h := &hub{T: t, db: databasetest.New(t), clock: &clock{at: at}}
+	h.clients = h.node(o)
 	for _, tenant := range []database.TenantID{databasetest.Default, databasetest.Other} {
 		h.in(tenant, func(ctx context.Context, tx *database.Tx) error { return people.SeedDefault(ctx, tx, start) })
 	}
 	return h
+}
+
+// node is another process of the same hub.
+func (h *hub) node(o auth.Options) *auth.Clients {
+	h.Helper()
+	o.Now, o.TokenSecret, o.PublicURL = h.clock.now, secret, hubURL
+	c, err := auth.New(pepper, o)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return c
 }
 
 func (h *hub) in(tenant database.TenantID, fn func(ctx context.Context, tx *database.Tx) error) {

@@ -65,7 +65,7 @@ func newTokens(secret []byte, hub string) (*tokens, error) {
 	io.WriteString(h, "lrshub token kid")
 	t.kid = base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:9])
 	var err error
-	t.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: ownAlgorithm, Key: jose.JSONWebKey{Key: t.secret, KeyID: t.kid}}, (&jose.SignerOptions{}).WithType(ownType))
+	t.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: ownAlgorithm, Key: t.secret}, (&jose.SignerOptions{}).WithType(ownType).WithHeader("kid", t.kid))
 	return t, err
 }
 
