@@ -17,13 +17,13 @@ import (
 // of the tombstones' primary key for each id, where it might read them all. The largest parameter is first: lib/pq makes room for it at once.
 const insertStatements = `
 INSERT INTO statement (tenant_id, id, seq, stored, "timestamp", actor, authority, verb, object_kind, object, registration,
-    score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, frame, digest)
+    score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, frame, digest, imported)
 SELECT $1, n.id, n.seq, n.stored, n.at, n.actor, n.authority, n.verb, n.object_kind, n.object, n.registration,
-    n.score_scaled, n.score_raw, n.score_min, n.score_max, n.success, n.completion, n.duration, n.version, n.purpose, n.connection_id, n.frame, n.digest
+    n.score_scaled, n.score_raw, n.score_min, n.score_max, n.success, n.completion, n.duration, n.version, n.purpose, n.connection_id, n.frame, n.digest, n.imported
 FROM unnest($2::bytea[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::uuid[], $8::uuid[], $9::integer[], $10::smallint[], $11::uuid[], $12::uuid[],
-    $13::float8[], $14::float8[], $15::float8[], $16::float8[], $17::boolean[], $18::boolean[], $19::float8[], $20::smallint[], $21::integer[], $22::uuid[], $23::bytea[])
+    $13::float8[], $14::float8[], $15::float8[], $16::float8[], $17::boolean[], $18::boolean[], $19::float8[], $20::smallint[], $21::integer[], $22::uuid[], $23::bytea[], $24::boolean[])
     AS n(frame, id, seq, stored, at, actor, authority, verb, object_kind, object, registration,
-    score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, digest)
+    score_scaled, score_raw, score_min, score_max, success, completion, duration, version, purpose, connection_id, digest, imported)
 WHERE NOT EXISTS (SELECT 1 FROM statement_tombstone t WHERE t.tenant_id = $1 AND t.id = n.id OFFSET 0)
 `
 
@@ -94,7 +94,7 @@ func insertArguments(tenant database.TenantID, batch []*Statement) []any {
 	kinds, versions := make([]int16, n), make([]int16, n)
 	scaled, raw, lowest, highest, durations := make([]*float64, n), make([]*float64, n), make([]*float64, n), make([]*float64, n), make([]*float64, n)
 	success, completion := make([]*bool, n), make([]*bool, n)
-	frames, digests := make([][]byte, n), make([][]byte, n)
+	frames, digests, imported := make([][]byte, n), make([][]byte, n), make([]bool, n)
 	for i := range batch {
 		s := batch[i]
 		ids[i], actors[i], authorities[i] = s.ID, s.Actor, s.Authority
@@ -104,13 +104,13 @@ func insertArguments(tenant database.TenantID, batch []*Statement) []any {
 		kinds[i], versions[i] = int16(s.ObjectKind), int16(s.Version)
 		scaled[i], raw[i], lowest[i], highest[i], durations[i] = s.Scaled, s.Raw, s.Min, s.Max, s.Duration
 		success[i], completion[i] = s.Success, s.Completion
-		frames[i], digests[i] = s.Frame, s.Digest
+		frames[i], digests[i], imported[i] = s.Frame, s.Digest, s.Imported
 	}
 	return []any{tenant, database.Byteas(frames), database.UUIDs(ids), database.Int8s(seqs), database.Times(stored), database.Times(at), database.UUIDs(actors), database.UUIDs(authorities),
 		database.Int4s(verbs), database.Int2s(kinds), database.NullUUIDs(objects), database.NullUUIDs(registrations),
 		database.NullFloat8s(scaled), database.NullFloat8s(raw), database.NullFloat8s(lowest), database.NullFloat8s(highest),
 		database.NullBools(success), database.NullBools(completion), database.NullFloat8s(durations), database.Int2s(versions), database.Int4s(purposes),
-		database.NullUUIDs(connections), database.Byteas(digests)}
+		database.NullUUIDs(connections), database.Byteas(digests), database.Bools(imported)}
 }
 
 // repeats tells, after some ids were not stored, which were, and whether the others are equal to what is there.

@@ -31,6 +31,7 @@ type Statement struct {
 	ID           uuid.UUID
 	Seq          int64 // position in the store, from Clock; set with At
 	Stored       time.Time
+	Imported     bool // Stored is another store's, and not the position's
 	Timestamp    time.Time
 	Actor        uuid.UUID // subject
 	Authority    uuid.UUID // subject
@@ -56,9 +57,12 @@ type Statement struct {
 	Voids        uuid.UUID     // the statement that this one voids, or Nil
 }
 
-// At gives the statement its position. One without a timestamp has that of its storing (Data 2.4.7).
+// At gives the statement its position, and the stored time that goes with it unless it is imported. One without a timestamp has that of its storing (Data 2.4.7).
 func (s *Statement) At(position int64) {
-	s.Seq, s.Stored = position, StoredAt(position)
+	s.Seq = position
+	if !s.Imported {
+		s.Stored = StoredAt(position)
+	}
 	if s.Timestamp.IsZero() {
 		s.Timestamp = s.Stored
 	}
