@@ -22,16 +22,17 @@ import (
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/audit"
 	"github.com/lrshub/lrshub/hub/auth"
+	"github.com/lrshub/lrshub/hub/auth/authtest"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/database/databasetest"
 	"github.com/lrshub/lrshub/hub/people"
 )
 
 // trusting is a hub that takes the provider's JWTs, with the client that the provider calls sid1.
-func trusting(t *testing.T, p *provider, scopes ...string) (*hub, access.Caller) {
+func trusting(t *testing.T, p *authtest.Provider, scopes ...string) (*hub, access.Caller) {
 	t.Helper()
 	h := &hub{T: t, clock: &clock{at: time.Now()}}
-	issuer, err := auth.NewIssuer(p.URL, audience, h.clock.now)
+	issuer, err := auth.NewIssuer(p.URL, authtest.Audience, h.clock.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func trusting(t *testing.T, p *provider, scopes ...string) (*hub, access.Caller)
 }
 
 func TestJWT(t *testing.T) {
-	p := newProvider(t)
+	p := authtest.New(t)
 	h, want := trusting(t, p, "profile", "statements/read", "statements/read/mine")
 	for name, test := range map[string]struct {
 		claims map[string]any
@@ -72,7 +73,7 @@ func TestJWT(t *testing.T) {
 		"a scope that is none":                {map[string]any{"scope": 7}, "refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			token := p.issue(t, test.claims)
+			token := p.Issue(t, test.claims)
 			for range 2 { // the second time from memory
 				caller, err := h.token(token)
 				if test.scopes == "refused" {
@@ -98,9 +99,9 @@ func TestJWT(t *testing.T) {
 
 // TestForgedJWTs: one claim of a good token is changed and it is signed again with the issuer's own key, or the signature is another.
 func TestForgedJWTs(t *testing.T) {
-	p := newProvider(t)
+	p := authtest.New(t)
 	h, _ := trusting(t, p, "statements/read")
-	good := p.issue(t, nil)
+	good := p.Issue(t, nil)
 	if _, err := h.token(good); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestForgedJWTs(t *testing.T) {
 		}
 		return text
 	}
-	own := p.key.key
+	own := p.Private()
 	with := func(change map[string]any) string { return sign(own, "first", jose.RS256, change) }
 	if _, err := h.token(with(map[string]any{"jti": "again"})); err != nil {
 		t.Fatalf("what the table changes is not good itself: %v", err)
@@ -190,19 +191,19 @@ func TestForgedJWTs(t *testing.T) {
 
 // TestIssuerKeys: read once, again after a while or for a new kid, and not more often than every ten seconds whatever is sent.
 func TestIssuerKeys(t *testing.T) {
-	p := newProvider(t)
+	p := authtest.New(t)
 	h, _ := trusting(t, p, "statements/read")
-	p.life = 72 * time.Hour
+	p.Life = 72 * time.Hour
 	want := func(what string, token string, err error, asked int64) {
 		t.Helper()
 		if _, got := h.token(token); !errors.Is(got, err) {
 			t.Errorf("%s: %v, want %v", what, got, err)
 		}
-		if n := p.asked.Load(); n != asked {
+		if n := p.Asked.Load(); n != asked {
 			t.Errorf("%s: asked %d times for keys, want %d", what, n, asked)
 		}
 	}
-	first := p.issue(t, nil)
+	first := p.Issue(t, nil)
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
@@ -213,8 +214,8 @@ func TestIssuerKeys(t *testing.T) {
 	}
 	all.Wait()
 	want("many at first", first, nil, 1)
-	p.rotate("second")
-	second := p.issue(t, nil)
+	p.Rotate("second")
+	second := p.Issue(t, nil)
 	want("a new key at once", second, auth.ErrUnauthenticated, 1)
 	h.clock.pass(10 * time.Second)
 	want("a new key", second, nil, 2)
@@ -223,7 +224,7 @@ func TestIssuerKeys(t *testing.T) {
 		want("a flood", first, auth.ErrUnauthenticated, 2)
 	}
 	h.clock.pass(16 * time.Minute)
-	p.hang.Store(true)
+	p.Hang.Store(true)
 	began := time.Now()
 	want("known keys while the issuer hangs", second, nil, 2)
 	if took := time.Since(began); took > 2*time.Second {
@@ -233,15 +234,15 @@ func TestIssuerKeys(t *testing.T) {
 
 // TestIssuerUnavailable: its tokens cannot be checked, and are refused as such; nobody else notices.
 func TestIssuerUnavailable(t *testing.T) {
-	p := newProvider(t)
+	p := authtest.New(t)
 	h, _ := trusting(t, p, "statements/read")
-	p.life = 72 * time.Hour
-	token, made := p.issue(t, nil), h.create(databasetest.Default, asked("canvas"))
+	p.Life = 72 * time.Hour
+	token, made := p.Issue(t, nil), h.create(databasetest.Default, asked("canvas"))
 	var log bytes.Buffer
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	defer slog.SetDefault(before)
-	p.down.Store(true)
+	p.Down.Store(true)
 	for range 3 {
 		caller, err := h.token(token)
 		if err != auth.ErrIssuerUnavailable || !cmp.Equal(caller, access.Caller{}) {
@@ -258,13 +259,13 @@ func TestIssuerUnavailable(t *testing.T) {
 	if got := h.events(databasetest.Default, audit.AuthRefused); len(got) != 0 {
 		t.Errorf("told as refused: %v", got)
 	}
-	p.down.Store(false)
+	p.Down.Store(false)
 	h.clock.pass(10 * time.Second)
 	if _, err := h.token(token); err != nil {
 		t.Errorf("up again: %v", err)
 	}
 	// It is gone for good: what is known of it holds a day.
-	p.down.Store(true)
+	p.Down.Store(true)
 	for hour := 1; hour <= 30; hour++ {
 		h.clock.pass(time.Hour)
 		if _, err := h.token(token); hour < 24 && err != nil || hour >= 24 && err != auth.ErrIssuerUnavailable {
@@ -275,7 +276,7 @@ func TestIssuerUnavailable(t *testing.T) {
 
 // TestJWTClients: one subject is one client of the installation.
 func TestJWTClients(t *testing.T) {
-	p := newProvider(t)
+	p := authtest.New(t)
 	h, _ := trusting(t, p, "statements/read")
 	create := func(n auth.NewClient) error {
 		return h.db.Tenant(t.Context(), databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
@@ -301,7 +302,7 @@ func TestJWTClients(t *testing.T) {
 	if _, err := h.rotate(databasetest.Other, "analytics", 0); !errors.Is(err, auth.ErrInvalidClient) {
 		t.Errorf("rotate: %v", err)
 	}
-	token := p.issue(t, nil)
+	token := p.Issue(t, nil)
 	if _, err := h.token(token); err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func TestNewIssuer(t *testing.T) {
 		"https://login.example.org/realm": true, "http://localhost:8080": true, "http://127.0.0.1:8080": true,
 		"http://login.example.org": false, "login.example.org": false, "": false, "https://me:secret@login.example.org": false, "https://login.example.org?x=1": false,
 	} {
-		if _, err := auth.NewIssuer(url, audience, time.Now); (err == nil) != good || err != nil && strings.Contains(err.Error(), "secret") {
+		if _, err := auth.NewIssuer(url, authtest.Audience, time.Now); (err == nil) != good || err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

@@ -1,13 +1,14 @@
-package auth_test
+// Package authtest runs a real OpenID provider in the process of a test: zitadel's library, with the example storage that comes with it.
+//
+// Start with New; Provider.Issue gives a JWT of its machine client.
+package authtest
 
 import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,25 +23,31 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-const audience = "https://hub.example/xapi"
+// Audience and Client are of the tokens that Issue gives.
+const (
+	Audience = "https://hub.example/xapi"
+	Client   = "sid1" // the machine client of the example storage
+)
 
-// provider is a real OpenID provider in this process. Its machine clients are "sid1", of the library's example storage.
-type provider struct {
-	*httptest.Server
+// Provider is an OpenID provider.
+type Provider struct {
+	URL   string        // the issuer
+	Life  time.Duration // of its tokens; an hour
+	Asked atomic.Int64  // how often somebody asked for its keys
+	Down  atomic.Bool   // it answers nothing but 502
+	Hang  atomic.Bool   // it answers nothing at all
+
 	*issuance
-	asked atomic.Int64 // how often somebody asked for its keys
-	down  atomic.Bool  // it answers nothing but 502
-	hang  atomic.Bool  // it answers nothing at all
+	server *httptest.Server
 }
 
 // issuance is the example's storage, with keys that rotate, and with tokens that are JWTs for our audience.
 type issuance struct {
 	*storage.Storage
+	provider *Provider
 	mu       sync.Mutex
 	key      *signingKey
-	audience []string
 	claims   map[string]any
-	life     time.Duration
 }
 
 type signingKey struct {
@@ -63,7 +70,8 @@ type machine struct{ op.Client }
 
 func (machine) AccessTokenType() op.AccessTokenType { return op.AccessTokenTypeJWT }
 
-func (s *issuance) rotate(id string) {
+// Rotate replaces the key that tokens are signed with.
+func (s *issuance) Rotate(id string) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
@@ -71,6 +79,13 @@ func (s *issuance) rotate(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.key = &signingKey{id, key}
+}
+
+// Private is the key that tokens are signed with.
+func (s *issuance) Private() *rsa.PrivateKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.key.key
 }
 
 func (s *issuance) SigningKey(context.Context) (op.SigningKey, error) {
@@ -92,67 +107,60 @@ func (s *issuance) ClientCredentials(ctx context.Context, id, secret string) (op
 
 func (s *issuance) ClientCredentialsTokenRequest(ctx context.Context, id string, scopes []string) (op.TokenRequest, error) {
 	r, err := s.Storage.ClientCredentialsTokenRequest(ctx, id, scopes)
-	return request{r, s.audience}, err
+	return request{r}, err
 }
 
 func (s *issuance) CreateAccessToken(ctx context.Context, r op.TokenRequest) (string, time.Time, error) {
 	id, _, err := s.Storage.CreateAccessToken(ctx, r)
-	return id, time.Now().Add(s.life), err
+	return id, time.Now().Add(s.provider.Life), err
 }
 
 func (s *issuance) GetPrivateClaimsFromScopes(context.Context, string, string, []string) (map[string]any, error) {
 	return s.claims, nil
 }
 
-type request struct {
-	op.TokenRequest
-	audience []string
-}
+type request struct{ op.TokenRequest }
 
-func (r request) GetAudience() []string { return r.audience }
+func (request) GetAudience() []string { return []string{Audience} }
 
-// newProvider starts a provider.
-func newProvider(t *testing.T) *provider {
+// New starts a provider that ends with the test. Its first key is called first.
+func New(t *testing.T) *Provider {
 	t.Helper()
-	p := &provider{}
+	p := &Provider{Life: time.Hour}
 	var handler http.Handler
-	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/keys") {
-			p.asked.Add(1)
+			p.Asked.Add(1)
 		}
-		if p.hang.Load() {
+		if p.Hang.Load() {
 			<-r.Context().Done()
 			return
 		}
-		if p.down.Load() {
+		if p.Down.Load() {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
 		handler.ServeHTTP(w, r)
 	}))
-	_, port, err := net.SplitHostPort(p.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuer := "http://localhost:" + port
-	p.issuance = &issuance{Storage: storage.NewStorage(storage.NewUserStore(issuer)), audience: []string{audience}, life: time.Hour}
-	p.rotate("first")
+	p.URL = "http://" + p.server.Listener.Addr().String()
+	p.issuance = &issuance{Storage: storage.NewStorage(storage.NewUserStore(p.URL)), provider: p}
+	p.Rotate("first")
 	// What it logs are failures that the tests want.
-	handler, err = op.NewProvider(&op.Config{AuthMethodPost: true}, p.issuance, op.StaticIssuer(issuer), op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
+	made, err := op.NewProvider(&op.Config{AuthMethodPost: true}, p.issuance, op.StaticIssuer(p.URL), op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Start()
-	p.URL = issuer
-	t.Cleanup(func() { p.hang.Store(false); p.CloseClientConnections(); p.Close() })
+	handler = made
+	p.server.Start()
+	t.Cleanup(func() { p.server.CloseClientConnections(); p.server.Close() })
 	return p
 }
 
-// issue gives an access token of the machine client, with more claims.
-func (p *provider) issue(t *testing.T, claims map[string]any) string {
+// Issue gives an access token of the machine client, with more claims.
+func (p *Provider) Issue(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	p.claims = claims
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"sid1"}, "client_secret": {"verysecret"}, "scope": {"machine"}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {Client}, "client_secret": {"verysecret"}, "scope": {"machine"}}
 	response, err := http.PostForm(p.URL+"/oauth/token", form)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +170,7 @@ func (p *provider) issue(t *testing.T, claims map[string]any) string {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&got); err != nil || strings.Count(got.Token, ".") != 2 {
-		t.Fatal(fmt.Errorf("the provider gives no JWT: %s %w", response.Status, err))
+		t.Fatalf("the provider gives no JWT: %s %v", response.Status, err)
 	}
 	return got.Token
 }
