@@ -92,7 +92,8 @@ func (h *hub) prepare(ctx context.Context, keys *vault.Keys, define bool) error 
 	if define {
 		scopes = append(scopes, "define")
 	}
-	if h.client, err = h.newClient(ctx, "lrsbench", purpose, scopes...); err != nil {
+	// A database that is kept has the clients of earlier runs.
+	if h.client, err = h.newClient(ctx, "lrsbench "+random(4), purpose, scopes...); err != nil {
 		return err
 	}
 	h.caller, err = h.clients.Authenticate(ctx, h.db, auth.Presented{Key: h.client.Key, Secret: h.client.Secret})

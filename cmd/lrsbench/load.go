@@ -33,7 +33,7 @@ type load struct {
 	out                            io.Writer
 
 	store *store
-	began time.Time
+	began time.Time // posting; zero: nothing is posted
 }
 
 func loadCommand(o *common) *cobra.Command {
@@ -111,8 +111,8 @@ func (l *load) run(ctx context.Context) error {
 	l.store = newStore(l.endpoint, l.key, l.secret, l.version, l.clients)
 	defer l.store.close()
 	r := loadReport{Seed: l.seed, Clients: l.clients, Batch: l.batch, Learners: l.learners, Page: pageSize}
-	l.began = time.Now().UTC()
 	if l.statements > 0 || l.duration > 0 {
+		l.began = time.Now()
 		posted, err := l.posts(ctx)
 		if err != nil {
 			return fmt.Errorf("POST: %w", err)
@@ -176,7 +176,10 @@ func page(pairs ...string) url.Values {
 }
 
 func (l *load) queries() []loadQuery {
-	passed := verbIRI("passed")
+	passed, since := verbIRI("passed"), l.began
+	if since.IsZero() {
+		since = time.Unix(0, 0)
+	}
 	return []loadQuery{
 		{"agent", func(m *maker) url.Values { return page("agent", m.learner()) }},
 		{"agent and verb", func(m *maker) url.Values { return page("agent", m.learner(), "verb", passed) }},
@@ -185,7 +188,7 @@ func (l *load) queries() []loadQuery {
 			return page("activity", courseIRI(m.random.IntN(activities)), "related_activities", "true")
 		}},
 		{"verb", func(*maker) url.Values { return page("verb", passed) }},
-		{"since, ascending", func(*maker) url.Values { return page("since", xapi.FormatTime(l.began), "ascending", "true") }},
+		{"since, ascending", func(*maker) url.Values { return page("since", xapi.FormatTime(since), "ascending", "true") }},
 	}
 }
 

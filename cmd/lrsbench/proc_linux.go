@@ -52,3 +52,12 @@ func pss(pid int) (int64, error) {
 	}
 	return 0, fmt.Errorf("/proc/%d/smaps_rollup has no Pss", pid)
 }
+
+// freeSpace is how many bytes a folder's disk has left for whoever is not root.
+func freeSpace(dir string) (int64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return int64(s.Bavail) * s.Bsize, nil
+}

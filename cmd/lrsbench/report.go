@@ -36,10 +36,13 @@ type roadRatio struct {
 	WAL       float64 `json:"wal_bytes"`          // for a row
 }
 
-// size is what a table with its indexes takes, for a statement.
+// size is what a table takes, for a statement.
 type size struct {
-	Table string  `json:"table"`
-	Bytes float64 `json:"bytes"`
+	Table   string  `json:"table"`
+	Bytes   float64 `json:"bytes"` // all together
+	Heap    float64 `json:"table_bytes"`
+	Indexes float64 `json:"index_bytes"`
+	Toast   float64 `json:"toast_bytes"`
 }
 
 func (o *common) report(roads []*road) (*report, error) {
@@ -77,8 +80,10 @@ func sizes(ctx context.Context, ownerURL string) ([]size, error) {
 	}
 	defer db.Close()
 	rows, err := db.QueryContext(ctx, `
-SELECT relname, pg_total_relation_size(oid)::float8 / (SELECT greatest(count(*), 1) FROM statement) AS bytes
-FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY bytes DESC`)
+SELECT relname, pg_total_relation_size(oid) / n AS bytes, pg_relation_size(oid) / n, pg_indexes_size(oid) / n,
+    CASE reltoastrelid WHEN 0 THEN 0 ELSE pg_total_relation_size(reltoastrelid) END / n
+FROM pg_class, (SELECT greatest(count(*), 1)::float8 AS n FROM statement) AS statements
+WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY bytes DESC`)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +91,7 @@ FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDE
 	var list []size
 	for rows.Next() {
 		var s size
-		if err := rows.Scan(&s.Table, &s.Bytes); err != nil {
+		if err := rows.Scan(&s.Table, &s.Bytes, &s.Heap, &s.Indexes, &s.Toast); err != nil {
 			return nil, err
 		}
 		if s.Bytes = math.Round(s.Bytes); s.Bytes >= 1 {

@@ -19,9 +19,10 @@ import (
 	"github.com/lrshub/lrshub/hub/embedded/postgres"
 )
 
-// server is the Postgres of one run, and a folder for all else; both go when the run ends.
+// server is the Postgres of one run, and a folder for all else; both go when the run ends, unless they are kept.
 type server struct {
 	dir      string
+	kept     bool
 	owner    string           // a superuser's URL
 	embedded *postgres.Server // nil: somebody else's
 	role     database.AppRole
@@ -29,11 +30,27 @@ type server struct {
 }
 
 // start starts a Postgres in a temporary folder, as lrshub up does, or takes the one that ownerURL names.
-func start(ctx context.Context, o common) (s *server, err error) {
-	s = &server{owner: o.ownerURL, role: database.AppRole{Name: "lrsbench_" + random(4), Password: random(16)}}
-	if s.dir, err = os.MkdirTemp("", "lrsbench-"); err != nil {
+func start(ctx context.Context, o common) (*server, error) {
+	dir, err := os.MkdirTemp("", "lrsbench-")
+	if err != nil {
 		return nil, err
 	}
+	return startIn(ctx, o, &server{dir: dir, owner: o.ownerURL, role: database.AppRole{Name: "lrsbench_" + random(4), Password: random(16)}})
+}
+
+// startKept starts a Postgres in a folder that stays, with what an earlier run left in it.
+func startKept(ctx context.Context, o common, dir string) (*server, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return nil, err
+	}
+	return startIn(ctx, o, &server{dir: dir, kept: true, role: database.AppRole{Name: "lrsbench", Password: random(16)}})
+}
+
+func startIn(ctx context.Context, o common, s *server) (_ *server, err error) {
 	if err := os.Chmod(s.dir, 0o711); err != nil { // Postgres may run as another user
 		return nil, errors.Join(err, s.stop())
 	}
@@ -63,8 +80,16 @@ func (s *server) database(ctx context.Context, name string) (owner, app string, 
 		return "", "", err
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+pq.QuoteIdentifier(name)); err != nil {
-		return "", "", fmt.Errorf("create database %s: %w", name, err)
+	there := false
+	if s.kept {
+		if err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&there); err != nil {
+			return "", "", err
+		}
+	}
+	if !there {
+		if _, err := db.ExecContext(ctx, "CREATE DATABASE "+pq.QuoteIdentifier(name)); err != nil {
+			return "", "", fmt.Errorf("create database %s: %w", name, err)
+		}
 	}
 	s.names = append(s.names, name)
 	u, err := url.Parse(s.owner)
@@ -80,7 +105,7 @@ func (s *server) database(ctx context.Context, name string) (owner, app string, 
 	return owner, u.String(), nil
 }
 
-// stop takes everything away that the run made.
+// stop takes everything away that the run made, or stops what is kept.
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -90,6 +115,9 @@ func (s *server) stop() error {
 		err = s.embedded.Stop(ctx)
 	case s.owner != "":
 		err = s.drop(ctx)
+	}
+	if s.kept {
+		return err
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
