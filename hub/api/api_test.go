@@ -32,12 +32,17 @@ type office struct {
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
+	return newOfficeWith(t, auth.Options{})
+}
+
+func newOfficeWith(t *testing.T, options auth.Options) *office {
+	t.Helper()
 	o := &office{T: t, db: databasetest.New(t)}
 	gate, err := access.New(t.Context(), o.db, policies.Bundle(), access.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.clients, err = auth.New(make([]byte, auth.PepperSize), auth.Options{}); err != nil {
+	if o.clients, err = auth.New(make([]byte, auth.PepperSize), options); err != nil {
 		t.Fatal(err)
 	}
 	master, err := vault.MasterKey(make([]byte, 32))

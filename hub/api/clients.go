@@ -37,7 +37,7 @@ type clientName struct {
 }
 
 type changedClient struct {
-	clientName
+	Name string `path:"name" doc:"name or id"`
 	Body struct {
 		Scopes   []string  `json:"scopes,omitempty" doc:"what it may do from now on"`
 		Purpose  string    `json:"purpose,omitempty"`
@@ -47,7 +47,7 @@ type changedClient struct {
 }
 
 type rotation struct {
-	clientName
+	Name string `path:"name" doc:"name or id"`
 	Body struct {
 		Overlap int `json:"overlap" minimum:"0" doc:"seconds for which its earlier keys stay good"`
 	}
