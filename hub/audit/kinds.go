@@ -6,7 +6,8 @@ const (
 	// IngestPage: a page of a source was stored. Actor: the run. Fields: connection, records, stored, voided, dead, position and digest
 	// (of the statements that were stored).
 	IngestPage = "ingest.page"
-	// IngestStatements: statements came through xAPI. Fields: statements, stored, position and digest as of IngestPage.
+	// IngestStatements: statements came through xAPI. Fields: statements, imported (with authority and stored of another store), stored, position and digest as of
+	// IngestPage.
 	IngestStatements = "ingest.statements"
 	// IngestRefused: a write was refused. Fields: action, reason (a code).
 	IngestRefused = "ingest.refused"

@@ -58,6 +58,7 @@ type origin struct {
 	connection uuid.UUID             // Nil for an xAPI client
 	catalogue  func(iri string) bool // may this activity stand in clear?
 	verbs      map[string]int32
+	imported   bool                // statements keep the authority and the stored time that they have
 	contents   map[string]*content // what was sent of the attachments, by sha2 in lower case
 }
 
@@ -151,9 +152,12 @@ func (b *batch) settle(ctx context.Context, tx *database.Tx) (err error) {
 		return err
 	}
 	if b.moved.Of(b.origin.authority.Identifier) != nil {
+		ours := b.authority
 		b.authority = b.moved.Of(b.origin.authority.Identifier).ID
 		for i := range b.rows {
-			b.rows[i].Authority = b.authority
+			if b.rows[i].Authority == ours {
+				b.rows[i].Authority = b.authority
+			}
 		}
 	}
 	for i, in := range b.list {

@@ -86,6 +86,9 @@ func (s *sealer) seal(in Incoming, anonymous *vault.Subject) (row records.Statem
 		Version: st.Version, Purpose: s.origin.purpose, Connection: s.origin.connection,
 		Digest: s.digest(st),
 	}
+	if s.origin.imported {
+		s.keep(&row, st)
+	}
 	if st.Voiding {
 		row.Voids = st.Ref
 	}
@@ -106,6 +109,20 @@ func (s *sealer) seal(in Incoming, anonymous *vault.Subject) (row records.Statem
 		return row, nil, err
 	}
 	return row, s.activities(&row, st), nil
+}
+
+// keep gives a row the authority and the stored time that another store set, where the statement has them.
+func (s *sealer) keep(row *records.Statement, st *xapi.Statement) {
+	if !st.Stored.IsZero() {
+		row.Imported, row.Stored = true, st.Stored.Truncate(time.Microsecond)
+	}
+	for _, a := range st.Agents {
+		vouches := a.Role == xapi.RoleAuthority || a.Role == xapi.RoleMember && a.Parent >= 0 && st.Agents[a.Parent].Role == xapi.RoleAuthority
+		if vouches && !a.Agent.Identifier.IsZero() { // of two that vouch together (OAuth, Data 2.4.9) the first
+			row.Authority = s.subjects.Of(a.Agent.Identifier).ID
+			return
+		}
+	}
 }
 
 // digest tells equal statements from others. The timestamp counts by itself: a client that sends back what it read has the

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -14,6 +15,9 @@ import (
 	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
+
+// ErrFuture: a statement of another store says that it was stored at a time that is still to come.
+var ErrFuture = errors.New("ingest: a statement's stored is in the future")
 
 // Statements stores a batch that an xAPI client sent without attachments beside it; see Delivery.Store.
 func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool, batch []*xapi.Statement) ([]uuid.UUID, error) {
@@ -29,6 +33,25 @@ func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool
 // one. The store sets authority from the credential; one that was sent is not kept. With define the batch's activities go into the catalogue, where they stand in
 // clear. Errors: records.ErrConflict, people.ErrUnknownPurpose, AttachmentError.
 func (d *Delivery) Store(ctx context.Context, caller access.Caller, define bool) ([]uuid.UUID, error) {
+	for i, st := range d.batch {
+		d.batch[i] = st.WithoutAuthority() // no agent is kept that is not needed
+	}
+	return d.store(ctx, caller, origin{catalogue: func(string) bool { return define }})
+}
+
+// Import is Store for statements of another store: they keep the authority and the stored time that they have. What lacks one gets it as in Store. Errors: those of
+// Store, and ErrFuture.
+func (d *Delivery) Import(ctx context.Context, caller access.Caller, define bool) ([]uuid.UUID, error) {
+	for _, st := range d.batch {
+		if st.Stored.After(d.road.now()) {
+			return nil, ErrFuture
+		}
+	}
+	return d.store(ctx, caller, origin{catalogue: func(string) bool { return define }, imported: true})
+}
+
+// store stores the batch under the authority of the caller's credential, unless it is imported.
+func (d *Delivery) store(ctx context.Context, caller access.Caller, o origin) ([]uuid.UUID, error) {
 	if err := d.complete(); err != nil {
 		return nil, err
 	}
@@ -39,13 +62,13 @@ func (d *Delivery) Store(ctx context.Context, caller access.Caller, define bool)
 		if ids[i] = st.ID; !st.HasID {
 			ids[i] = uuid.New()
 		}
-		list[i] = Incoming{ID: ids[i], Statement: st.WithoutAuthority()} // no agent is kept that is not needed
+		list[i] = Incoming{ID: ids[i], Statement: st}
 	}
 	verbs, err := r.verbs(ctx, d.tenant, list)
 	if err != nil {
 		return nil, err
 	}
-	o := origin{authority: r.Authority("client", caller.Client), verbs: verbs, catalogue: func(string) bool { return define }, contents: d.contents}
+	o.authority, o.verbs, o.contents = r.Authority("client", caller.Client), verbs, d.contents
 	var recalled *vault.Recalled
 	var stored map[uuid.UUID]bool
 	err = r.db.Tenant(ctx, d.tenant, func(ctx context.Context, tx *database.Tx) error {
@@ -69,7 +92,7 @@ func (d *Delivery) Store(ctx context.Context, caller access.Caller, define bool)
 			return err
 		}
 		stored = w.stored
-		err = r.record(ctx, tx, audit.IngestStatements, caller.Client.String(), caller.Purpose, w, map[string]any{"statements": len(list)})
+		err = r.record(ctx, tx, audit.IngestStatements, caller.Client.String(), caller.Purpose, w, map[string]any{"statements": len(list), "imported": o.imported})
 		d.unsure = err == nil // until the commit's answer is here
 		return err
 	})

@@ -40,7 +40,6 @@ type Writer interface {
 
 // StatementWriter stores statements.
 type StatementWriter interface {
-	Statements(ctx context.Context, caller access.Caller, define bool, batch []*xapi.Statement) ([]uuid.UUID, error)
 	Delivery(tenant database.TenantID, batch []*xapi.Statement) (*ingest.Delivery, error)
 	Refused(ctx context.Context, caller access.Caller, reason string) error
 }

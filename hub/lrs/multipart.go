@@ -28,7 +28,7 @@ const hashHeader = "X-Experience-API-Hash"
 
 // receiveParts stores statements that come with attachments: the statements are the first part, and checked before any attachment is read; each attachment is sealed
 // while it arrives. Nothing is kept of a request that fails.
-func (f *face) receiveParts(w http.ResponseWriter, r request, boundary string, parse parser) ([]uuid.UUID, error) {
+func (f *face) receiveParts(w http.ResponseWriter, r request, boundary string, terms terms, parse parser) ([]uuid.UUID, error) {
 	if boundary == "" || len(boundary) > 70 {
 		return nil, bad("Content-Type multipart/mixed needs a boundary of 1 to 70 characters (RFC 2046 section 5.1.1)")
 	}
@@ -38,12 +38,8 @@ func (f *face) receiveParts(w http.ResponseWriter, r request, boundary string, p
 	body := &partsBody{
 		body: http.MaxBytesReader(w, r.Body, maxPartsBody), control: http.NewResponseController(w), begun: time.Now(), patience: f.bodyTime,
 	}
-	define, err := f.mayDefine(r)
-	if err != nil {
-		return nil, err
-	}
 	parts := partsReader{body: body, reader: multipart.NewReader(body, boundary)}
-	ids, err := f.deliver(r, &parts, define, parse)
+	ids, err := f.deliver(r, &parts, terms, parse)
 	if err != nil && parts.cut(err) {
 		return nil, arrival(w, err)
 	}
@@ -51,7 +47,7 @@ func (f *face) receiveParts(w http.ResponseWriter, r request, boundary string, p
 }
 
 // deliver takes the parts to the road in.
-func (f *face) deliver(r request, parts *partsReader, define bool, parse parser) ([]uuid.UUID, error) {
+func (f *face) deliver(r request, parts *partsReader, terms terms, parse parser) ([]uuid.UUID, error) {
 	text, err := parts.statements()
 	if err != nil {
 		return nil, err
@@ -85,7 +81,7 @@ func (f *face) deliver(r request, parts *partsReader, define bool, parse parser)
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	return d.Store(r.Context(), r.caller, define)
+	return terms.store(r, d)
 }
 
 // attachmentHeader reads the header of an attachment's part.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/ingest"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -23,10 +24,11 @@ func (f *face) postStatements(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	if err := f.allowed(r, access.Write, access.Statements); err != nil {
+	terms, err := f.terms(r)
+	if err != nil {
 		return err
 	}
-	ids, err := f.receive(w, r, func(body []byte) ([]*xapi.Statement, error) { return xapi.ParseBatch(body, r.version, maxStatements) })
+	ids, err := f.receive(w, r, terms, func(body []byte) ([]*xapi.Statement, error) { return xapi.ParseBatch(body, r.version, maxStatements) })
 	if err != nil {
 		return err
 	}
@@ -41,12 +43,12 @@ func (f *face) postStatements(w http.ResponseWriter, r request) error {
 type parser func(body []byte) ([]*xapi.Statement, error)
 
 // receive is the road in for post and put, once they are allowed: statements alone, or in a message in parts with their attachments (Communication 1.5).
-func (f *face) receive(w http.ResponseWriter, r request, parse parser) ([]uuid.UUID, error) {
+func (f *face) receive(w http.ResponseWriter, r request, terms terms, parse parser) ([]uuid.UUID, error) {
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case err == nil && kind == "application/json":
 	case err == nil && kind == "multipart/mixed":
-		return f.receiveParts(w, r, parameters["boundary"], parse)
+		return f.receiveParts(w, r, parameters["boundary"], terms, parse)
 	default:
 		return nil, bad("Content-Type must be application/json, or multipart/mixed with its boundary for statements with attachments")
 	}
@@ -58,20 +60,49 @@ func (f *face) receive(w http.ResponseWriter, r request, parse parser) ([]uuid.U
 	if err != nil || len(batch) == 0 {
 		return nil, err
 	}
-	define, err := f.mayDefine(r)
+	d, err := f.writer.Delivery(r.caller.Tenant, batch)
 	if err != nil {
 		return nil, err
 	}
-	return f.writer.Statements(r.Context(), r.caller, define, batch)
+	defer d.Close()
+	return terms.store(r, d)
 }
 
-// mayDefine tells whether the activities of a request may stand in clear.
-func (f *face) mayDefine(r request) (bool, error) {
-	_, err := f.gate.Decide(r.Context(), access.Request{Caller: r.caller, Action: access.Define, Resource: access.Activities})
-	if errors.Is(err, access.ErrUndecided) {
-		return false, err
+// importHeader asks, with the value true, that statements keep the authority and the stored time that another store gave them.
+const importHeader = "Lrshub-Import"
+
+// terms are on what terms statements are stored.
+type terms struct {
+	define  bool // their activities may stand in clear
+	imports bool // authority and stored stay as they are
+}
+
+// terms asks the gate on what terms this request may store statements.
+func (f *face) terms(r request) (t terms, err error) {
+	resource := access.Statements
+	switch value := r.Header.Get(importHeader); value {
+	case "true":
+		t.imports, resource = true, access.Import
+	case "", "false":
+	default:
+		return t, bad("%s must be true or false", importHeader)
 	}
-	return err == nil, nil
+	if err := f.allowed(r, access.Write, resource); err != nil {
+		return t, err
+	}
+	_, err = f.gate.Decide(r.Context(), access.Request{Caller: r.caller, Action: access.Define, Resource: access.Activities})
+	if errors.Is(err, access.ErrUndecided) {
+		return t, err
+	}
+	t.define = err == nil
+	return t, nil
+}
+
+func (t terms) store(r request, d *ingest.Delivery) ([]uuid.UUID, error) {
+	if t.imports {
+		return d.Import(r.Context(), r.caller, t.define)
+	}
+	return d.Store(r.Context(), r.caller, t.define)
 }
 
 // readBody reads a JSON body within the limits of size and time.

@@ -3,7 +3,6 @@ package lrs
 import (
 	"net/http"
 
-	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -16,14 +15,15 @@ func (f *face) putStatement(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	if err := f.allowed(r, access.Write, access.Statements); err != nil {
+	terms, err := f.terms(r)
+	if err != nil {
 		return err
 	}
 	id, ok := xapi.ParseUUID(query.Get("statementId"))
 	if !ok {
 		return bad("statementId must be a UUID")
 	}
-	_, err = f.receive(w, r, func(body []byte) ([]*xapi.Statement, error) {
+	_, err = f.receive(w, r, terms, func(body []byte) ([]*xapi.Statement, error) {
 		st, err := xapi.Parse(body, r.version)
 		if err != nil {
 			return nil, err

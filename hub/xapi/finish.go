@@ -18,9 +18,9 @@ var errNotObject = fmt.Errorf("%w: not a JSON object", ErrFinish)
 // Set is what a record store sets on a statement (Data 2.3.1, 2.4).
 type Set struct {
 	ID        uuid.UUID // kept if the statement has one
-	Stored    time.Time // replaces the statement's own
+	Stored    time.Time // replaces the statement's own, unless that is the same instant
 	Timestamp time.Time // kept if the statement has one; zero means Stored
-	Authority []byte    // JSON of an agent or group, replaces the statement's own; nil leaves it as it is
+	Authority []byte    // JSON of an agent or group; kept if the statement has one
 	Version   string    // kept if the statement has one; see Version.StatementVersion
 }
 
@@ -74,12 +74,11 @@ func (f *finisher) topLevel(name []byte, start, end int) error {
 		f.hasVersion = true
 	case "stored":
 		f.hasStored = true
-		f.replace(start, end, f.quotedTime(f.set.Stored))
+		if t, err := ParseTime(string(unquoted(f.raw[start:end])), V2); err != nil || !t.Truncate(time.Microsecond).Equal(f.set.Stored) {
+			f.replace(start, end, f.quotedTime(f.set.Stored))
+		}
 	case "authority":
 		f.hasAuthority = true
-		if f.set.Authority != nil {
-			f.replace(start, end, f.set.Authority)
-		}
 	case "context":
 		return f.context(start)
 	case "object":
