@@ -15,7 +15,9 @@ func TestWrongCommandLines(t *testing.T) {
 	for _, line := range []string{
 		"nonsense", "sync nonsense", "sync", "sync run", "up extra", "client create reader", "client list --nonsense",
 		"client create reader --scope statements/read -o xml", "tenant add law --output yaml",
-		"up --public-url nonsense", "up --public-url https://me:secret@hub.example.org", "statement export --limit -1", "statement export -o csv",
+		"up --public-url nonsense", "up --public-url https://me:secret@hub.example.org", "client update reader", "client rotate reader --overlap soon",
+		"client create reader --scope statements/read --expires soon", "client update reader --expires -1h", "up --jwt-issuer https://login.example.org",
+		"up --jwt-issuer http://login.example.org --jwt-audience hub", "up --trusted-proxies campus", "statement export --limit -1", "statement export -o csv",
 	} {
 		root := command()
 		root.SetArgs(append(strings.Fields(line), hub...))
