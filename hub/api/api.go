@@ -77,6 +77,7 @@ func Handler(rooms Rooms) http.Handler {
 	f.syncs()
 	f.mappings()
 	f.statements()
+	f.documents()
 	f.auditLog()
 	return mux
 }

@@ -45,25 +45,28 @@ func (f *face) statements() {
 	}, func(ctx context.Context, in *exportQuery) (*huma.StreamResponse, error) {
 		caller := ctx.Value(callerKey{}).(access.Caller)
 		q := disclose.Query{Verb: in.Verb, Activity: in.Activity, Since: in.Since, Until: in.Until, Limit: in.Limit, EffectiveOnly: !in.WithVoidings}
-		return &huma.StreamResponse{Body: func(out huma.Context) { f.export(out, caller, q) }}, nil
+		return &huma.StreamResponse{Body: func(out huma.Context) {
+			f.stream(out, exportTrailer, func(emit func([]byte) error) (int64, error) { return f.Disclose.Export(out.Context(), caller, q, emit) })
+		}}, nil
 	})
 }
 
-// export streams. Until the first statement goes out a failure is a problem; after it, the connection breaks off, so that nobody takes a part for the whole.
-func (f *face) export(out huma.Context, caller access.Caller, q disclose.Query) {
+// stream writes lines. Until the first one goes out a failure is a problem; after it, the connection breaks off, so that nobody takes a part for the whole. The trailer
+// tells the count at the end.
+func (f *face) stream(out huma.Context, trailer string, run func(emit func(line []byte) error) (int64, error)) {
 	w := bufio.NewWriterSize(out.BodyWriter(), 64<<10)
 	begun := false
 	begin := func() {
 		if !begun {
 			begun = true
 			out.SetHeader("Content-Type", "application/x-ndjson")
-			out.SetHeader("Trailer", exportTrailer)
+			out.SetHeader("Trailer", trailer)
 			out.SetStatus(http.StatusOK)
 		}
 	}
-	count, err := f.Disclose.Export(out.Context(), caller, q, func(statement []byte) error {
+	count, err := run(func(line []byte) error {
 		begin()
-		return writeLine(w, statement)
+		return writeLine(w, line)
 	})
 	if err == nil {
 		begin()
@@ -75,7 +78,7 @@ func (f *face) export(out huma.Context, caller access.Caller, q disclose.Query) 
 	case err != nil:
 		panic(http.ErrAbortHandler)
 	default:
-		out.SetHeader(exportTrailer, itoa(count))
+		out.SetHeader(trailer, itoa(count))
 	}
 }
 

@@ -171,3 +171,25 @@ ORDER BY registration, name LIMIT $8`,
 	}
 	return list, rows.Err()
 }
+
+// DocumentsAfter gives documents of one kind and purpose in the order of their keys, from after a key on (its kind and purpose are those wanted), without their content.
+func DocumentsAfter(ctx context.Context, tx *database.Tx, after DocumentKey, limit int) ([]Document, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT subject_id, activity, registration, name, updated, label FROM document
+WHERE tenant_id = $1 AND kind = $2 AND purpose = $3 AND (subject_id, activity, registration, name) > ($4::uuid, $5::uuid, $6::uuid, $7::uuid)
+ORDER BY subject_id, activity, registration, name LIMIT $8`,
+		tx.Tenant, after.Kind, after.Purpose, after.Subject, after.Activity, after.Registration, after.Name, limit)
+	if err != nil {
+		return nil, fmt.Errorf("records: page through documents: %w", err)
+	}
+	defer rows.Close()
+	var list []Document
+	for rows.Next() {
+		d := Document{DocumentKey: DocumentKey{Kind: after.Kind, Purpose: after.Purpose}}
+		if err := rows.Scan(&d.Subject, &d.Activity, &d.Registration, &d.Name, &d.Updated, &d.Label); err != nil {
+			return nil, err
+		}
+		d.Updated = d.Updated.UTC()
+		list = append(list, d)
+	}
+	return list, rows.Err()
+}
