@@ -52,6 +52,9 @@ func (d *Delivery) Import(ctx context.Context, caller access.Caller, define bool
 
 // store stores the batch under the authority of the caller's credential, unless it is imported.
 func (d *Delivery) store(ctx context.Context, caller access.Caller, o origin) ([]uuid.UUID, error) {
+	if len(d.batch) == 0 {
+		return nil, nil
+	}
 	if err := d.complete(); err != nil {
 		return nil, err
 	}

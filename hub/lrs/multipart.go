@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/ingest"
 )
 
@@ -48,6 +49,16 @@ func (f *face) receiveParts(w http.ResponseWriter, r request, boundary string, t
 
 // deliver takes the parts to the road in.
 func (f *face) deliver(r request, parts *partsReader, terms terms, parse parser) ([]uuid.UUID, error) {
+	d, err := f.collect(r.caller.Tenant, parts, parse)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return terms.store(r, d)
+}
+
+// collect reads all parts. Nothing is left of a message that it refuses.
+func (f *face) collect(tenant database.TenantID, parts *partsReader, parse parser) (*ingest.Delivery, error) {
 	text, err := parts.statements()
 	if err != nil {
 		return nil, err
@@ -56,32 +67,36 @@ func (f *face) deliver(r request, parts *partsReader, terms terms, parse parser)
 	if err != nil {
 		return nil, err
 	}
-	d, err := f.writer.Delivery(r.caller.Tenant, batch)
+	d, err := f.writer.Delivery(tenant, batch)
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
+	if err := parts.attachments(d); err != nil {
+		d.Close()
+		return nil, err
+	}
+	parts.body.arrived()
+	return d, nil
+}
+
+// attachments reads the parts after the first.
+func (p *partsReader) attachments(d *ingest.Delivery) error {
 	for {
-		part, err := parts.next()
+		part, err := p.next()
 		if err == io.EOF {
-			break
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		header, err := attachmentHeader(part.Header)
 		if err == nil {
 			err = d.Add(header, part)
 		}
 		if err != nil {
-			return nil, parts.at(err)
+			return p.at(err)
 		}
 	}
-	parts.body.arrived()
-	if len(batch) == 0 {
-		return nil, nil
-	}
-	return terms.store(r, d)
 }
 
 // attachmentHeader reads the header of an attachment's part.
