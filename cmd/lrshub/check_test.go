@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +92,7 @@ func production(t *testing.T, hub *trial.Hub) map[string]string {
 		"LRSHUB_TEMPORAL_ADDRESS":   "127.0.0.1:" + content(t, hub.Data, "temporal", "temporal.port"),
 		"LRSHUB_KEYS_DIR":           filepath.Join(hub.Data, "keys"),
 		"LRSHUB_AUDIT_DIR":          filepath.Join(hub.Data, "audit"),
+		"LRSHUB_BLOBS_DIR":          filepath.Join(hub.Data, "blobs"),
 		"LRSHUB_MASTER_KEY_FILE":    filepath.Join(hub.Data, "master.key"),
 		"LRSHUB_PUBLIC_URL":         "https://hub.example.org",
 	}
@@ -108,6 +111,10 @@ func TestCheckOfProductionSettings(t *testing.T) {
 	if err := os.Chmod(empty, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	open := folder(t)
+	if err := os.Chmod(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name   string
 		change map[string]string
@@ -124,6 +131,9 @@ func TestCheckOfProductionSettings(t *testing.T) {
 		{"keys are gone", map[string]string{"LRSHUB_KEYS_DIR": empty}, map[string]string{"keys": "failed"}, "no keys for this tenant"},
 		{"signing key is gone", map[string]string{"LRSHUB_AUDIT_DIR": empty}, map[string]string{"audit": "failed"}, "signing.key"},
 		{"others may read the signing key", map[string]string{"LRSHUB_AUDIT_DIR": loose}, map[string]string{"audit": "failed"}, "others may read"},
+		{"no folder for large attachments", map[string]string{"LRSHUB_BLOBS_DIR": ""}, map[string]string{"blobs": "warning"}, "above 64 KiB are refused"},
+		{"that folder is not mounted", map[string]string{"LRSHUB_BLOBS_DIR": filepath.Join(empty, "blobs")}, map[string]string{"blobs": "warning"}, "is not there yet"},
+		{"others may enter that folder", map[string]string{"LRSHUB_BLOBS_DIR": open}, map[string]string{"blobs": "failed"}, "others may enter"},
 		{"in clear over the network", map[string]string{"LRSHUB_PUBLIC_URL": "http://hub.example.org"}, map[string]string{"public url": "failed"}, "not https"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,7 +143,8 @@ func TestCheckOfProductionSettings(t *testing.T) {
 			}
 			by, code := check(t, environment)
 			wants(t, by, tt.want)
-			if (code == 1) != (len(tt.want) > 0) {
+			failed := slices.Contains(slices.Collect(maps.Values(tt.want)), "failed")
+			if (code == 1) != failed {
 				t.Errorf("exit code %d", code)
 			}
 			for name, f := range by {

@@ -165,7 +165,9 @@ func (p person) xapiVersion(version, method, path, body string) (int, string) {
 	parts := strings.SplitN(token, "_", 3)
 	request.SetBasicAuth(parts[1], parts[2])
 	request.Header.Set("X-Experience-API-Version", version)
-	if body != "" {
+	if boundary, _, _ := strings.Cut(body, "\r\n"); strings.HasPrefix(boundary, "--") { // a message in parts
+		request.Header.Set("Content-Type", "multipart/mixed; boundary="+boundary[2:])
+	} else if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := http.DefaultClient.Do(request)
