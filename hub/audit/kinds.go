@@ -11,7 +11,7 @@ const (
 	IngestStatements = "ingest.statements"
 	// IngestRefused: a write was refused. Fields: action, reason (a code).
 	IngestRefused = "ingest.refused"
-	// StatementRead: statements were shown. Subjects: those shown. Fields: form, statements, grants, policy.
+	// StatementRead: statements were shown. Subjects: those shown. Fields: form, statements, grants, policy; attachments (a count) where they were asked for.
 	StatementRead = "statement.read"
 	// StatementRefused: a read was refused. Fields: action, reason (a code), policy.
 	StatementRefused = "statement.refused"
