@@ -4,7 +4,8 @@
 // Start with limits.go (what is stored by the road in, by HTTP and by COPY, in turns) and sync.go (the whole road from a connector's
 // process to the commit). server.go starts the Postgres of a run, hub.go composes the rooms on a database of it, rawcopy.go is
 // the yardstick, statements.go and tables.go make up what is stored, report.go prints. latency.go, and load.go, talk HTTP by client.go, which
-// knows nothing of the hub. reads.go asks queries of a store that corpus.go makes up and fill.go fills.
+// knows nothing of the hub. reads.go asks queries of a store that corpus.go makes up and fill.go fills. stream.go watches a
+// hub's process, started by cmd/internal/trial, while all that it holds streams out.
 package main
 
 import (
@@ -63,7 +64,7 @@ product's statement table with its indexes, the same bytes, 2 writers, 500 rows 
 	f.IntVar(&o.rounds, "rounds", 5, "rounds; the medians of their ratios are printed")
 	f.IntVar(&o.writers, "writers", 2, "writers at a time; 2 by the definition of raw COPY")
 	f.IntVar(&o.batch, "batch", 500, "statements or rows a commit; 500 by the definition of raw COPY")
-	root.AddCommand(limitsCommand(&o), syncCommand(&o), latencyCommand(&o), loadCommand(&o), readsCommand(&o), killsCommand(), connectorCommand())
+	root.AddCommand(limitsCommand(&o), syncCommand(&o), latencyCommand(&o), loadCommand(&o), readsCommand(&o), streamCommand(&o), killsCommand(), connectorCommand())
 	return root
 }
 
