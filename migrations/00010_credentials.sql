@@ -11,7 +11,7 @@ CREATE TABLE client_key (
     expires_at  timestamptz,            -- the client may end before
     revoked_at  timestamptz,
     used_on     date,                   -- the last day (UTC) on which it was good
-    PRIMARY KEY (tenant_id, client, kind, key, created_at),
+    PRIMARY KEY (tenant_id, kind, key, client, created_at),
     FOREIGN KEY (tenant_id, client) REFERENCES client,
     CHECK ((secret_hash IS NULL) = (kind = 'jwt'))
 );

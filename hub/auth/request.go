@@ -50,7 +50,6 @@ const maxToken = 8 << 10
 
 var (
 	tokenShape = regexp.MustCompile(tokenPrefix + `[a-z2-7]{20}_[A-Za-z0-9_-]{43}`)
-	jwtShape   = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
 	jwtInside  = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`) // as nearly every issuer writes it
 )
 
@@ -89,7 +88,7 @@ func FromRequest(r *http.Request) (Presented, error) {
 	case tokenShape.FindString(token) == token:
 		key, secret, _ := strings.Cut(token[len(tokenPrefix):], "_") // a key has no underscore, a secret may
 		return Presented{Key: key, Secret: secret}, nil
-	case jwtShape.MatchString(token):
+	case jwtShape(token):
 		return Presented{Token: token}, nil
 	}
 	return Presented{}, ErrMalformed
@@ -97,6 +96,23 @@ func FromRequest(r *http.Request) (Presented, error) {
 
 // RetryAfter is after how many seconds it is worth to try again, where ErrIssuerUnavailable is the answer.
 const RetryAfter = "10"
+
+// jwtShape tells whether a text is three parts of base64url with dots between (RFC 7515 3.1). A regular expression would take longer than all else that signing
+// in costs.
+func jwtShape(text string) bool {
+	parts, length := 1, 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '.' && length > 0:
+			parts, length = parts+1, 0
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+			length++
+		default:
+			return false
+		}
+	}
+	return parts == 3 && length > 0
+}
 
 // Challenge says in an answer's header, whose status is 401, what may be sent.
 func Challenge(h http.Header) {
