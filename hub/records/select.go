@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -35,6 +36,8 @@ type Query struct {
 	Limit        int       // rows
 	Bytes        int       // no further row once the frames read are as large as this; 0: no bound
 	Fresh        bool      // see transactions that may be overtaken by one still open: for reading by id, never for paging
+
+	within time.Time // no row that comes after this in the order asked for; zero: no bound
 }
 
 // Position is a place in the order of stored.
@@ -58,24 +61,29 @@ func (r Row) Position() Position { return Position{Stored: r.Stored, Seq: r.Seq}
 // older one: what a reader has paged past never changes by a late commit (see statement_clock in the migrations). What a statement targets counts as soon as it is
 // committed: a reference may match only later than it was stored, when its target comes.
 func Select(ctx context.Context, tx *database.Tx, q Query) (rows []Row, more bool, err error) {
-	sources := q.sources()
+	if q.Limit < 1 {
+		return nil, false, errors.New("records: a query needs a limit")
+	}
 	references, err := q.references(ctx, tx)
 	if err != nil {
 		return nil, false, fmt.Errorf("records: look for references: %w", err)
 	}
-	for _, from := range append(sources, references...) {
+	for _, from := range append(q.sources(), references...) {
 		if rows, err = from.read(ctx, tx, q, rows); err != nil {
 			return nil, false, fmt.Errorf("records: select statements: %w", err)
 		}
+		var cut bool
+		if rows, cut = merge(rows, q); cut { // what comes after these is not on the page, wherever it comes from
+			more, q.within = true, rows[len(rows)-1].Stored
+		}
 	}
-	rows, more = merge(rows, q)
 	return rows, more, nil
 }
 
 // merge sorts rows of all sources, drops those that came twice, and keeps the limits. A source that had no room for a row's frame had given as many bytes before it, so
 // the page ends before that row.
 func merge(rows []Row, q Query) (page []Row, more bool) {
-	slices.SortFunc(rows, func(a, b Row) int {
+	slices.SortStableFunc(rows, func(a, b Row) int {
 		c := cmp.Or(a.Stored.Compare(b.Stored), cmp.Compare(a.Seq, b.Seq))
 		if !q.Ascending {
 			c = -c

@@ -15,15 +15,24 @@ import (
 // source is one of the places where a page's rows come from. Each is read in the order of its own index, and Select merges them: one query with OR
 // would have to read all that matches before it could sort it. In its texts $1 is the tenant, s the statement found and o the row that leads to it.
 type source struct {
-	from    string
-	order   string    // alias of the table in whose index the order of stored is
-	where   string    // ends before the value of key
-	key     uuid.UUID // Nil: none
-	and     string    // after key
-	several bool      // a statement may come several times
-	ask     Query     // whose filters are left to ask of the statement found
-	// Where the filters are asked of a statement that the one found targets, they, and the policy, stand between these two.
-	target, end string
+	from   string
+	order  string    // alias of the table in whose index the order of stored is
+	where  string    // ends before the value of key
+	key    uuid.UUID // Nil: none
+	and    string    // after key
+	ask    Query     // whose filters are left to ask of the statement found
+	target around    // or of one that it targets
+	once   around    // keeps to the first of several rows that lead to the same statement: else a page's rows would run out before its statements do
+}
+
+// around is a condition in which the policy and xAPI's filters may be asked of another statement s.
+type around struct{ before, after string }
+
+func (a around) filters(text string) string {
+	if a.after == "" {
+		return a.before
+	}
+	return a.before + text + a.after
 }
 
 const (
@@ -34,9 +43,16 @@ const (
 	fromKeys       = `reference_key` + toStatement
 	fromPending    = `reference_pending` + toStatement
 
-	// OFFSET 0 keeps these to probes of the whole key, row by row.
-	atKey   = ` AND EXISTS (SELECT FROM statement s WHERE s.tenant_id = $1 AND s.id = o.target_id`
-	atChain = ` AND EXISTS (
+	onceAgent    = ` AND NOT EXISTS (SELECT FROM statement_agent p WHERE p.tenant_id = $1 AND p.statement_id = o.statement_id AND p.subject_id = o.subject_id AND p.slot < o.slot`
+	onceActivity = ` AND NOT EXISTS (SELECT FROM statement_activity p WHERE p.tenant_id = $1 AND p.statement_id = o.statement_id AND p.key = o.key AND p.role < o.role)`
+)
+
+// OFFSET 0 keeps these to probes of the whole key, row by row.
+var (
+	keyTarget = around{` AND EXISTS (SELECT FROM statement s WHERE s.tenant_id = $1 AND s.id = o.target_id`, ` OFFSET 0)`}
+	keyOnce   = around{` AND NOT EXISTS (SELECT FROM reference_key p CROSS JOIN LATERAL (SELECT FROM statement s WHERE s.tenant_id = $1 AND s.id = p.target_id`, ` OFFSET 0) t
+    WHERE p.tenant_id = $1 AND p.key = o.key AND p.stored = o.stored AND p.statement_id = o.statement_id AND p.target_id < o.target_id`}
+	chainTarget = around{` AND EXISTS (
     WITH RECURSIVE chain (path, next) AS (
         SELECT ARRAY[o.statement_id], o.target_id
         UNION ALL
@@ -44,9 +60,7 @@ const (
         FROM chain c CROSS JOIN LATERAL (SELECT CASE s.object_kind WHEN 4 THEN s.object END AS next FROM statement s
             WHERE s.tenant_id = $1 AND s.id = c.next OFFSET 0) t
         WHERE c.next <> ALL (c.path) AND cardinality(c.path) < 100
-    ) SELECT FROM chain c CROSS JOIN LATERAL (SELECT FROM statement s WHERE s.tenant_id = $1 AND s.id = c.next`
-	endKey   = ` OFFSET 0)`
-	endChain = ` OFFSET 0) t)`
+    ) SELECT FROM chain c CROSS JOIN LATERAL (SELECT FROM statement s WHERE s.tenant_id = $1 AND s.id = c.next`, ` OFFSET 0) t)`}
 )
 
 // sources are those of the statements that meet the filters themselves.
@@ -55,16 +69,16 @@ func (q Query) sources() []source {
 	switch {
 	case q.Agent != uuid.Nil:
 		rest.Agent = uuid.Nil
-		other := source{from: fromAgents, order: "o", where: ` AND o.tenant_id = $1 AND o.subject_id = `, key: q.Agent, several: true, ask: rest}
+		other := source{from: fromAgents, order: "o", where: ` AND o.tenant_id = $1 AND o.subject_id = `, key: q.Agent, once: around{before: onceAgent + `)`}, ask: rest}
 		if !q.RelatedAgents {
-			other.and = ` AND o.direct`
+			other.and, other.once.before = ` AND o.direct`, onceAgent+` AND p.direct)`
 		}
 		return []source{{from: fromStatements, order: "s", where: ` AND s.actor = `, key: q.Agent, ask: rest}, other}
 	case q.Activity != uuid.Nil && q.RelatedActivities:
 		rest.Activity = uuid.Nil
 		return []source{
 			{from: fromStatements, order: "s", where: ` AND s.object = `, key: q.Activity, and: ` AND s.object_kind = 1`, ask: rest},
-			{from: fromActivities, order: "o", where: ` AND o.tenant_id = $1 AND o.key = `, key: q.Activity, several: true, ask: rest},
+			{from: fromActivities, order: "o", where: ` AND o.tenant_id = $1 AND o.key = `, key: q.Activity, once: around{before: onceActivity}, ask: rest},
 		}
 	}
 	return []source{{from: fromStatements, order: "s", ask: rest}}
@@ -106,19 +120,21 @@ func (q Query) references(ctx context.Context, tx *database.Tx) (list []source, 
 		Key           uuid.NullUUID
 		Kept, Pending bool
 	}
+	// MATERIALIZED: a key that is a subquery would not be looked up in the index, but compared row by row behind row-level security.
 	err = tx.GetContext(ctx, &there, `
-SELECT n.key, EXISTS (SELECT FROM reference_key WHERE tenant_id = $1 AND key = n.key) AS kept,
-    EXISTS (SELECT FROM reference_pending WHERE tenant_id = $1 AND state <> 3) AS pending
-FROM (SELECT coalesce($2::uuid, (SELECT verb_key(id) FROM verb WHERE tenant_id = $1 AND iri = $3)) AS key) AS n`, tx.Tenant, nilOr(key), q.Verb)
+WITH n AS MATERIALIZED (SELECT coalesce($2::uuid, (SELECT verb_key(id) FROM verb WHERE tenant_id = $1 AND iri = $3)) AS key)
+SELECT n.key, EXISTS (SELECT FROM reference_key WHERE tenant_id = $1 AND key = n.key OFFSET 0) AS kept,
+    EXISTS (SELECT FROM reference_pending WHERE tenant_id = $1 AND state <> 3) AS pending FROM n`, tx.Tenant, nilOr(key), q.Verb)
 	if err != nil {
 		return nil, err
 	}
 	if there.Kept {
+		has := ` & ` + strconv.Itoa(int(places)) + ` <> 0`
 		list = append(list, source{from: fromKeys, order: "o", where: ` AND o.tenant_id = $1 AND o.key = `, key: there.Key.UUID,
-			and: ` AND o.places & ` + strconv.Itoa(int(places)) + ` <> 0`, several: true, ask: rest, target: atKey, end: endKey})
+			and: ` AND o.places` + has, ask: rest, target: keyTarget, once: around{keyOnce.before, keyOnce.after + ` AND p.places` + has + `)`}})
 	}
 	if there.Pending {
-		list = append(list, source{from: fromPending, order: "o", where: ` AND o.tenant_id = $1 AND o.state <> 3`, ask: q, target: atChain, end: endChain})
+		list = append(list, source{from: fromPending, order: "o", where: ` AND o.tenant_id = $1 AND o.state <> 3`, ask: q, target: chainTarget})
 	}
 	return list, nil
 }
@@ -198,17 +214,16 @@ func (from source) text(tenant database.TenantID, q Query) (string, []any, error
 	if from.key != uuid.Nil {
 		where += args.add(from.key) + from.and
 	}
-	if from.target != "" {
-		asked = from.target + policy + asked + from.end
+	if from.target != (around{}) {
+		asked = from.target.filters(policy+asked) + from.once.filters(policy+asked)
+	} else {
+		asked += from.once.before
 	}
-	stored, columns, down := from.order+`.stored`, `SELECT s.*`, ` DESC`
-	if from.several {
-		columns = `SELECT DISTINCT ON (` + stored + `, s.seq) s.*`
-	}
+	stored, down := from.order+`.stored`, ` DESC`
 	if q.Ascending {
 		down = ``
 	}
-	return selectColumns + columns + ` FROM ` + from.from + ` WHERE s.tenant_id = $1` + where + q.span(stored, &args) + policy + own + asked +
+	return selectColumns + `SELECT s.* FROM ` + from.from + ` WHERE s.tenant_id = $1` + where + q.span(stored, &args) + policy + own + asked +
 		` ORDER BY ` + stored + down + `, s.seq` + down + ` LIMIT ` + args.add(q.Limit+1) + selectJoins, args, nil
 }
 
@@ -222,6 +237,11 @@ func (q Query) span(stored string, args *values) (text string) {
 	}
 	if !q.Until.IsZero() {
 		text += ` AND ` + stored + ` <= ` + args.add(q.Until) + `::timestamptz`
+	}
+	if !q.within.IsZero() && q.Ascending {
+		text += ` AND ` + stored + ` <= ` + args.add(q.within) + `::timestamptz`
+	} else if !q.within.IsZero() {
+		text += ` AND ` + stored + ` >= ` + args.add(q.within) + `::timestamptz`
 	}
 	if q.After == (Position{}) {
 		return text
