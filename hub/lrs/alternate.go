@@ -29,7 +29,9 @@ func (f *face) alternate(next http.Handler) http.Handler {
 			return
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(f.bodyTime)) // not every writer can
-		meant, err := unfold(w, r, query)
+		memory := f.forms.share(r.Context())
+		defer memory.giveBack()
+		meant, err := unfold(w, r, query, memory)
 		if err != nil {
 			w.Header().Set("X-Experience-API-Version", xapi.V1.String())
 			respond(w, err)
@@ -40,7 +42,7 @@ func (f *face) alternate(next http.Handler) http.Handler {
 }
 
 // unfold makes the request that is meant.
-func unfold(w http.ResponseWriter, r *http.Request, query url.Values) (*http.Request, error) {
+func unfold(w http.ResponseWriter, r *http.Request, query url.Values, memory *share) (*http.Request, error) {
 	method := query.Get("method")
 	if len(query) > 1 || len(query["method"]) > 1 || !slices.Contains([]string{"GET", "PUT", "POST", "DELETE", "HEAD"}, method) {
 		return nil, bad("a request in the alternate syntax has one method in its query, and nothing else")
@@ -49,7 +51,7 @@ func unfold(w http.ResponseWriter, r *http.Request, query url.Values) (*http.Req
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, bad("a request in the alternate syntax is a form: Content-Type must be application/x-www-form-urlencoded")
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	text, err := memory.read(http.MaxBytesReader(w, r.Body, maxForm), maxForm, r.ContentLength, formWeight)
 	if err != nil {
 		return nil, arrival(w, err)
 	}

@@ -1,7 +1,6 @@
 package lrs
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"net/url"
@@ -221,10 +220,10 @@ func readDocument(w http.ResponseWriter, r request) ([]byte, error) {
 	if r.ContentLength > maxDocument {
 		return nil, &http.MaxBytesError{Limit: maxDocument}
 	}
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxDocument)); err != nil {
+	body, err := r.memory.read(http.MaxBytesReader(w, r.Body, maxDocument), maxDocument, r.ContentLength, documentWeight)
+	if err != nil {
 		return nil, arrival(w, err)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // set by with
-	return body.Bytes(), nil
+	return body, nil
 }

@@ -3,7 +3,7 @@
 //
 // Start with Handler. One file an action on statements: post.go, put.go, get.go; documents.go has the three resources that keep documents, describe.go agents and
 // activities. respond.go has what all answers share, format.go the forms of a statement, alternate.go the request syntax of clients that can only POST forms,
-// multipart.go and parts.go messages in parts.
+// multipart.go and parts.go messages in parts, budget.go the memory that bodies may take.
 package lrs
 
 import (
@@ -77,12 +77,17 @@ type face struct {
 	reader Reader
 
 	bodyTime time.Duration // for a request's body to arrive
+	bodies   *budget       // of the requests whose sender is known
+	forms    *budget       // of those in the alternate syntax, whose sender is not
 }
 
 // Handler serves every path under Path.
 func Handler(auth Authenticator, gate Decider, writer Writer, reader Reader) http.Handler {
-	f := &face{auth: auth, gate: gate, writer: writer, reader: reader, bodyTime: bodyTime}
-	return f.handler()
+	return newFace(auth, gate, writer, reader).handler()
+}
+
+func newFace(auth Authenticator, gate Decider, writer Writer, reader Reader) *face {
+	return &face{auth: auth, gate: gate, writer: writer, reader: reader, bodyTime: bodyTime, bodies: newBudget(bodiesMemory), forms: newBudget(formsMemory)}
 }
 
 func (f *face) handler() http.Handler {
@@ -116,6 +121,7 @@ type request struct {
 	*http.Request
 	caller  access.Caller
 	version xapi.Version
+	memory  *share // that its body takes
 }
 
 // action answers a request or gives the error that respond words.
@@ -140,7 +146,9 @@ func (f *face) with(do action) http.HandlerFunc {
 		w.Header().Set("X-Experience-API-Version", version.String())
 		caller, err := f.auth.Request(r)
 		if err == nil {
-			err = do(w, request{Request: r, caller: caller, version: version})
+			memory := f.bodies.share(r.Context())
+			defer memory.giveBack()
+			err = do(w, request{Request: r, caller: caller, version: version, memory: memory})
 		}
 		if err != nil {
 			respond(w, err)

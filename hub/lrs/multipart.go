@@ -22,6 +22,7 @@ const (
 	maxParts      = 10_000   // the statements included
 	maxPartsBody  = 1 << 30  // bytes of all parts
 	maxPartHeader = 64 << 10 // bytes of one part's header
+	maxInMemory   = 8 << 20  // bytes of attachments that are in memory at once: of the rest the road in keeps no more (ingest.Delivery)
 	minPace       = 64 << 10 // bytes a second, on average, that the body must arrive with once its first bodyTime is over
 )
 
@@ -39,7 +40,7 @@ func (f *face) receiveParts(w http.ResponseWriter, r request, boundary string, t
 	body := &partsBody{
 		body: http.MaxBytesReader(w, r.Body, maxPartsBody), control: http.NewResponseController(w), begun: time.Now(), patience: f.bodyTime,
 	}
-	parts := partsReader{body: body, reader: multipart.NewReader(body, boundary)}
+	parts := partsReader{body: body, reader: multipart.NewReader(body, boundary), memory: r.memory}
 	ids, err := f.deliver(r, &parts, terms, parse)
 	if err != nil && parts.cut(err) {
 		return nil, arrival(w, err)
@@ -81,6 +82,7 @@ func (f *face) collect(tenant database.TenantID, parts *partsReader, parse parse
 
 // attachments reads the parts after the first.
 func (p *partsReader) attachments(d *ingest.Delivery) error {
+	inMemory := int64(maxInMemory)
 	for {
 		part, err := p.next()
 		if err == io.EOF {
@@ -91,7 +93,7 @@ func (p *partsReader) attachments(d *ingest.Delivery) error {
 		}
 		header, err := attachmentHeader(part.Header)
 		if err == nil {
-			err = d.Add(header, part)
+			err = d.Add(header, p.memory.watch(part, &inMemory))
 		}
 		if err != nil {
 			return p.at(err)
@@ -128,6 +130,7 @@ func attachmentHeader(h textproto.MIMEHeader) (ingest.Part, error) {
 type partsReader struct {
 	body   *partsBody
 	reader *multipart.Reader
+	memory *share
 	count  int
 }
 
@@ -160,11 +163,7 @@ func (p *partsReader) statements() ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(part.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, bad("the first part must be the statements, with the header Content-Type: application/json")
 	}
-	text, err := io.ReadAll(io.LimitReader(part, maxBody+1))
-	if err == nil && len(text) > maxBody {
-		err = &http.MaxBytesError{Limit: maxBody}
-	}
-	return text, err
+	return p.memory.read(part, maxBody, -1, statementsWeight)
 }
 
 // at says in which part something is wrong.

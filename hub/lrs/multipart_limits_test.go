@@ -312,7 +312,7 @@ func FuzzMultipart(f *testing.F) {
 	road.UseBlobs(folder)
 	face := &face{writer: road}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		parts := &partsReader{body: &partsBody{body: bytes.NewReader(body), control: http.NewResponseController(nil)}, reader: nil}
+		parts := &partsReader{body: &partsBody{body: bytes.NewReader(body), control: http.NewResponseController(nil)}, memory: newBudget(bodiesMemory).share(t.Context())}
 		parts.reader = multipart.NewReader(parts.body, boundary)
 		d, err := face.collect(databasetest.Default, parts, func(text []byte) ([]*xapi.Statement, error) { return xapi.ParseBatch(text, xapi.V1, 100) })
 		if err != nil {

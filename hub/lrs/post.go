@@ -1,7 +1,6 @@
 package lrs
 
 import (
-	"bytes"
 	"errors"
 	"mime"
 	"net/http"
@@ -110,20 +109,19 @@ func (f *face) readBody(w http.ResponseWriter, r request) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, &http.MaxBytesError{Limit: maxBody}
 	}
-	var body bytes.Buffer
-	body.Grow(int(min(max(r.ContentLength, 0), 1<<20)) + bytes.MinRead) // a length is a claim, not memory
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+	body, err := r.memory.read(http.MaxBytesReader(w, r.Body, maxBody), maxBody, r.ContentLength, statementsWeight)
+	if err != nil {
 		return nil, arrival(w, err)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // set by with
-	return body.Bytes(), nil
+	return body, nil
 }
 
 // arrival words what kept a body from arriving.
 func arrival(w http.ResponseWriter, err error) error {
 	var tooBig *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooBig):
+	case errors.As(err, &tooBig), errors.Is(err, errCrowded):
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close") // the rest of it is not waited for

@@ -53,6 +53,9 @@ func respond(w http.ResponseWriter, err error) {
 	case errors.Is(err, auth.ErrIssuerUnavailable):
 		w.Header().Set("Retry-After", auth.RetryAfter)
 		p = problem{http.StatusServiceUnavailable, "the issuer of this token does not answer: try again, or send Basic key:secret"}
+	case errors.Is(err, errCrowded):
+		w.Header().Set("Retry-After", "5")
+		p = problem{http.StatusServiceUnavailable, "too many large requests at once: try again, or send smaller batches"}
 	case errors.Is(err, access.ErrUndecided), errors.Is(err, database.ErrUnavailable):
 		w.Header().Set("Retry-After", "5")
 		p = problem{http.StatusServiceUnavailable, "the store cannot answer now: try again"}

@@ -83,11 +83,8 @@ func newWorld(t *testing.T) *world {
 		}
 	}
 	sealed, dictionary := vault.New(keys), records.NewDictionary(db)
-	w.face = &face{
-		auth: authenticator{w}, gate: gate, bodyTime: bodyTime,
-		writer: ingest.New(db, sealed, dictionary, "https://hub.example", time.Now),
-		reader: disclose.New(db, sealed, dictionary, gate, "https://hub.example", time.Now),
-	}
+	w.face = newFace(authenticator{w}, gate,
+		ingest.New(db, sealed, dictionary, "https://hub.example", time.Now), disclose.New(db, sealed, dictionary, gate, "https://hub.example", time.Now))
 	w.server = httptest.NewServer(w.face.handler())
 	t.Cleanup(w.server.Close)
 	return w
