@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -171,103 +170,6 @@ func TestErasedIDStoresNothing(t *testing.T) {
 	s.Digest = digest("other")
 	if _, err := tryWrite(db, 1, s); !errors.Is(err, records.ErrConflict) {
 		t.Errorf("another statement with an erased id: %v", err)
-	}
-}
-
-// Whatever the order of arrival, in one batch or one after the other: a statement that is not itself a voiding one is voided, and no other (Data 2.3.2).
-func TestVoidingInEveryOrder(t *testing.T) {
-	db := databasetest.New(t)
-	for _, order := range permutations([]int{0, 1, 2, 3, 4}) {
-		me := uuid.New()
-		list := make([]records.Statement, 5)
-		for i := range list {
-			list[i] = statement(me)
-		}
-		voids := map[int]int{1: 0, 2: 0, 3: 2, 4: 3} // a second voiding of one target, and voidings of voiding ones
-		arriving := make([]records.Statement, 0, 5)
-		for _, i := range order {
-			if target, voiding := voids[i]; voiding {
-				list[i].Voids, list[i].ObjectKind, list[i].Object = list[target].ID, xapi.ObjectStatementRef, list[target].ID
-			}
-			arriving = append(arriving, list[i])
-		}
-		if first := order[0]; first%2 == 0 {
-			write(t, db, arriving...)
-		} else {
-			for _, s := range arriving {
-				write(t, db, s)
-			}
-		}
-		for voided, want := range map[bool]int{true: 1, false: 4} {
-			rows := read(t, db, 1, records.Query{Agent: me, Filter: query.Compare{Column: "voided", Op: query.Equal, Value: voided}})
-			if len(rows) != want || voided && rows[0].ID != list[0].ID {
-				t.Fatalf("order %v: %d statements are found with voided %v, want %d", order, len(rows), voided, want)
-			}
-		}
-	}
-}
-
-func permutations(of []int) (all [][]int) {
-	if len(of) == 0 {
-		return [][]int{nil}
-	}
-	for i, first := range of {
-		for _, rest := range permutations(slices.Delete(slices.Clone(of), i, i+1)) {
-			all = append(all, append([]int{first}, rest...))
-		}
-	}
-	return all
-}
-
-// A page ends when its frames are as large as was asked for, in one row at least, and says that there is more.
-func TestPageOfBytes(t *testing.T) {
-	db := databasetest.New(t)
-	me := uuid.New()
-	var want []uuid.UUID
-	for i := range 9 {
-		s := statement(me)
-		if i%2 == 0 { // found by two sources
-			s = statement(uuid.New())
-			s.Agents = []records.Agent{{Subject: me, Role: xapi.RoleObject, Direct: true, Sealed: []byte("sealed")}}
-		}
-		s.Frame = make([]byte, 1000)
-		if i == 4 {
-			s.Frame = make([]byte, 9000)
-		}
-		write(t, db, s)
-		want = append(want, s.ID)
-	}
-	for _, c := range []struct {
-		bytes int
-		pages []int // statements in each
-	}{{2500, []int{3, 2, 3, 1}}, {1, []int{1, 1, 1, 1, 1, 1, 1, 1, 1}}, {17000, []int{9}}, {0, []int{9}}} {
-		for _, agent := range []uuid.UUID{me, uuid.Nil} {
-			q := records.Query{Policy: query.True{}, Filter: query.True{}, Agent: agent, Bytes: c.bytes, Limit: 100, Ascending: true, Fresh: true}
-			var got []uuid.UUID
-			for n, size := range c.pages {
-				var rows []records.Row
-				var more bool
-				err := db.ReadTenant(context.Background(), 1, func(ctx context.Context, tx *database.Tx) (err error) {
-					rows, more, err = records.Select(ctx, tx, q)
-					return err
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(rows) != size || more != (n < len(c.pages)-1) {
-					t.Fatalf("%d bytes, page %d: %d statements, more %v; want %d", c.bytes, n, len(rows), more, size)
-				}
-				for _, r := range rows {
-					if len(r.Frame) < 1000 {
-						t.Errorf("statement %s has a frame of %d bytes", r.ID, len(r.Frame))
-					}
-				}
-				got, q.After = append(got, ids(rows)...), rows[len(rows)-1].Position()
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%d bytes: %s", c.bytes, diff)
-			}
-		}
 	}
 }
 

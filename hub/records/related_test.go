@@ -36,3 +36,27 @@ func TestAgentInSeveralPlacesFillsItsPages(t *testing.T) {
 		}
 	}
 }
+
+// So must an activity that stands in several places.
+func TestActivityInSeveralPlacesFillsItsPages(t *testing.T) {
+	db := databasetest.New(t)
+	activity := uuid.New()
+	var want []uuid.UUID
+	for range 5 {
+		s := statement(uuid.New())
+		for _, role := range []xapi.ActivityRole{xapi.ActivityParent, xapi.ActivityGrouping, xapi.ActivityCategory} {
+			s.Activities = append(s.Activities, records.ActivityUse{Key: activity, Role: role})
+		}
+		write(t, db, s)
+		want = append(want, s.ID)
+	}
+	q := records.Query{Activity: activity, RelatedActivities: true, Ascending: true, Limit: 4, Fresh: true}
+	rows := read(t, db, 1, q)
+	if !slices.Equal(ids(rows), want[:4]) {
+		t.Fatalf("the first page has %d statements, want 4", len(rows))
+	}
+	q.After = rows[3].Position()
+	if rows = read(t, db, 1, q); !slices.Equal(ids(rows), want[4:]) {
+		t.Errorf("the second page has %d statements, want the last one", len(rows))
+	}
+}
