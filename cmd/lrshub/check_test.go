@@ -134,6 +134,7 @@ func TestCheckOfProductionSettings(t *testing.T) {
 		{"no folder for large attachments", map[string]string{"LRSHUB_BLOBS_DIR": ""}, map[string]string{"blobs": "warning"}, "above 64 KiB are refused"},
 		{"that folder is not mounted", map[string]string{"LRSHUB_BLOBS_DIR": filepath.Join(empty, "blobs")}, map[string]string{"blobs": "warning"}, "is not there yet"},
 		{"others may enter that folder", map[string]string{"LRSHUB_BLOBS_DIR": open}, map[string]string{"blobs": "failed"}, "others may enter"},
+		{"the issuer does not answer", map[string]string{"LRSHUB_JWT_ISSUER": "http://127.0.0.1:1", "LRSHUB_JWT_AUDIENCE": "hub"}, map[string]string{"jwt issuer": "failed"}, "connection refused"},
 		{"in clear over the network", map[string]string{"LRSHUB_PUBLIC_URL": "http://hub.example.org"}, map[string]string{"public url": "failed"}, "not https"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

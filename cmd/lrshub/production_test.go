@@ -83,7 +83,7 @@ func deploy(t *testing.T) *deployment {
 		"LRSHUB_DATABASE_URL": app, "LRSHUB_DATABASE_OWNER_URL": owner, "LRSHUB_TEMPORAL_ADDRESS": flow.Address(), "LRSHUB_TEMPORAL_NAMESPACE": temporal.Namespace,
 		"LRSHUB_KEYS_DIR": filepath.Join(dir, "keys"), "LRSHUB_AUDIT_DIR": filepath.Join(dir, "audit"), "LRSHUB_RUN_DIR": filepath.Join(dir, "run"),
 		"LRSHUB_PUBLIC_URL": "http://" + public, "LRSHUB_MASTER_KEY_FILE": write(t, dir, "master.key", "%s", strings.Repeat("k", 32)),
-		"LRSHUB_JWT_ISSUER": "", "LRSHUB_JWT_AUDIENCE": "", "LRSHUB_TRUSTED_PROXIES": "172.16.0.0/12",
+		"LRSHUB_BLOBS_DIR": filepath.Join(dir, "blobs"), "LRSHUB_JWT_ISSUER": "", "LRSHUB_JWT_AUDIENCE": "", "LRSHUB_TRUSTED_PROXIES": "172.16.0.0/12",
 	}}
 	return p
 }
