@@ -25,18 +25,19 @@ func TestCreateRefuses(t *testing.T) {
 		want   error
 		says   []string
 	}{
-		"writes and reads pseudonymised": {func(n *auth.NewClient) { n.Scopes = []string{"statements/read/pseudonymised", "statements/write"} }, auth.ErrInvalidClient, []string{"one client for each"}},
-		"no scope":                       {func(n *auth.NewClient) { n.Scopes = nil }, auth.ErrInvalidClient, []string{"statements/read/pseudonymised"}},
-		"unknown scope":                  {func(n *auth.NewClient) { n.Scopes = []string{"define", "statements/reed"} }, auth.ErrUnknownScope, []string{`"statements/reed"`, "statements/read", "audit/read"}},
-		"unknown purpose":                {func(n *auth.NewClient) { n.Purpose = "research" }, people.ErrUnknownPurpose, []string{`"research"`, people.DefaultPurpose, "lrshub purpose add"}},
-		"no purpose":                     {func(n *auth.NewClient) { n.Purpose = "" }, people.ErrUnknownPurpose, []string{people.DefaultPurpose}},
-		"no name":                        {func(n *auth.NewClient) { n.Name = "" }, auth.ErrInvalidClient, nil},
-		"name is an id":                  {func(n *auth.NewClient) { n.Name = uuid.Max.String() }, auth.ErrInvalidClient, nil},
-		"name taken":                     {func(n *auth.NewClient) { n.Name = "taken" }, auth.ErrClientExists, []string{"taken", "revoke"}},
-		"network that is none":           {func(n *auth.NewClient) { n.Networks = []string{"10.0.0.0/8", "campus"} }, auth.ErrInvalidClient, []string{`"campus"`, "10.1.0.0/16"}},
-		"network with too many bits":     {func(n *auth.NewClient) { n.Networks = []string{"10.1.2.3/8"} }, auth.ErrInvalidClient, []string{"10.0.0.0/8", "10.1.2.3"}},
-		"JWT without an issuer":          {func(n *auth.NewClient) { n.JWTSubject = "canvas" }, auth.ErrInvalidClient, []string{"LRSHUB_JWT_ISSUER"}},
-		"expired already":                {func(n *auth.NewClient) { n.Expires = start }, auth.ErrInvalidClient, nil},
+		"writes and reads pseudonymised":  {func(n *auth.NewClient) { n.Scopes = []string{"statements/read/pseudonymised", "statements/write"} }, auth.ErrInvalidClient, []string{"one client for each"}},
+		"imports and reads pseudonymised": {func(n *auth.NewClient) { n.Scopes = []string{"statements/read/pseudonymised", "statements/import"} }, auth.ErrInvalidClient, []string{"one client for each"}},
+		"no scope":                        {func(n *auth.NewClient) { n.Scopes = nil }, auth.ErrInvalidClient, []string{"statements/read/pseudonymised"}},
+		"unknown scope":                   {func(n *auth.NewClient) { n.Scopes = []string{"define", "statements/reed"} }, auth.ErrUnknownScope, []string{`"statements/reed"`, "statements/read", "audit/read"}},
+		"unknown purpose":                 {func(n *auth.NewClient) { n.Purpose = "research" }, people.ErrUnknownPurpose, []string{`"research"`, people.DefaultPurpose, "lrshub purpose add"}},
+		"no purpose":                      {func(n *auth.NewClient) { n.Purpose = "" }, people.ErrUnknownPurpose, []string{people.DefaultPurpose}},
+		"no name":                         {func(n *auth.NewClient) { n.Name = "" }, auth.ErrInvalidClient, nil},
+		"name is an id":                   {func(n *auth.NewClient) { n.Name = uuid.Max.String() }, auth.ErrInvalidClient, nil},
+		"name taken":                      {func(n *auth.NewClient) { n.Name = "taken" }, auth.ErrClientExists, []string{"taken", "revoke"}},
+		"network that is none":            {func(n *auth.NewClient) { n.Networks = []string{"10.0.0.0/8", "campus"} }, auth.ErrInvalidClient, []string{`"campus"`, "10.1.0.0/16"}},
+		"network with too many bits":      {func(n *auth.NewClient) { n.Networks = []string{"10.1.2.3/8"} }, auth.ErrInvalidClient, []string{"10.0.0.0/8", "10.1.2.3"}},
+		"JWT without an issuer":           {func(n *auth.NewClient) { n.JWTSubject = "canvas" }, auth.ErrInvalidClient, []string{"LRSHUB_JWT_ISSUER"}},
+		"expired already":                 {func(n *auth.NewClient) { n.Expires = start }, auth.ErrInvalidClient, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := asked("new")

@@ -151,7 +151,8 @@ func (c *Clients) check(ctx context.Context, tx *database.Tx, t terms) (terms, e
 			return t, fmt.Errorf("%w: %w %q: there are %s", ErrInvalidClient, ErrUnknownScope, scope, strings.Join(known, ", "))
 		}
 	}
-	if slices.Contains(t.scopes, "statements/write") && slices.Contains(t.scopes, pseudonymised) {
+	writes := slices.Contains(t.scopes, "statements/write") || slices.Contains(t.scopes, "statements/import")
+	if writes && slices.Contains(t.scopes, pseudonymised) {
 		return t, fmt.Errorf("%w: a client that writes statements would recognise its own among the pseudonymised ones, and with them the people: make one client for each", ErrInvalidClient)
 	}
 	if !t.expires.IsZero() && !t.expires.After(c.now()) {
