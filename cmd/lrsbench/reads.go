@@ -113,11 +113,11 @@ func (r *reads) run(ctx context.Context) (err error) {
 		}
 		return nil
 	})
-	if err != nil {
+	if len(report.Sizes) == 0 {
 		return err
 	}
 	report.compare()
-	return report.print(r.out, r.output)
+	return errors.Join(err, report.print(r.out, r.output)) // what was measured before it was stopped, too
 }
 
 // open starts the Postgres, in a folder with room enough.
@@ -151,6 +151,9 @@ func (r *reads) open(ctx context.Context) (err error) {
 // fits refuses sizes that cannot be reached from what is there, or for which there is no room.
 func (r *reads) fits(folder string) error {
 	there := r.filled.size()
+	if half := r.filled.Next; half > 0 && r.sizes[0] != half {
+		return fmt.Errorf("%s is half filled to %d statements: ask for that first, or take another folder", folder, half)
+	}
 	for i, size := range r.sizes {
 		if !slices.Contains(r.filled.Sizes, size) && size < there+leastStage {
 			return fmt.Errorf("%s holds %d statements already, in the sizes %v: ask for these, or for more", folder, there, r.filled.Sizes)
@@ -197,7 +200,7 @@ func (r *reads) at(ctx context.Context, size int, report *readsReport) error {
 	if entry.About, err = about(ctx, list[0].store, r.requests); err != nil {
 		return err
 	}
-	report.Sizes = append(report.Sizes, entry)
+	var found readsReport
 	for _, reader := range list {
 		defer reader.close()
 		for _, q := range readQueries {
@@ -208,9 +211,13 @@ func (r *reads) at(ctx context.Context, size int, report *readsReport) error {
 			if err != nil {
 				return err
 			}
-			report.add(reader.name, q.name, measured)
+			found.add(reader.name, q.name, measured)
 		}
 		say("reads: %d statements, reader %s done", size, reader.name)
+	}
+	report.Sizes = append(report.Sizes, entry)
+	for _, q := range found.Queries {
+		report.add(q.Reader, q.Query, q.At[0])
 	}
 	return nil
 }

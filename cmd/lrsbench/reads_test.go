@@ -141,6 +141,18 @@ func TestReadsKeepsWhatItFilled(t *testing.T) {
 	}
 }
 
+// What a stopped fill left is of no whole size.
+func TestReadsRefusesWhatIsHalfFilled(t *testing.T) {
+	r := reads{common: &common{}, sizes: []int{1000, 5000}, filled: &filled{Sizes: []int{1000}, Next: 5000, Done: 1}}
+	if err := r.fits(t.TempDir()); err == nil || !strings.Contains(err.Error(), "half filled to 5000") {
+		t.Error(err)
+	}
+	r.sizes = []int{5000}
+	if err := r.fits(t.TempDir()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A fill that was stopped goes on where it was, and the statements are there once.
 func TestFillGoesOn(t *testing.T) {
 	h, _ := served(t)
