@@ -80,11 +80,26 @@ func TestRotate(t *testing.T) {
 	h.clock.pass(time.Second)
 	h.good(false, "without an overlap", first, second)
 	h.good(true, "without an overlap", third)
-	if got := h.events(databasetest.Default, audit.ClientRotated); len(got) != 2 {
+	if got, err := h.rotate(databasetest.Default, "canvas", time.Hour); err != nil {
+		t.Fatal(err)
+	} else {
+		h.good(false, "what has ended is not good again", first, second)
+		h.good(true, "the overlap of the last", third, got)
+	}
+	if _, err := h.rotate(databasetest.Default, "canvas", 2*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	h.clock.pass(time.Hour)
+	h.good(false, "nor is what ends lengthened", third)
+	third, err = h.rotate(databasetest.Default, "canvas", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.events(databasetest.Default, audit.ClientRotated); len(got) != 5 {
 		t.Errorf("audit events: %v", got)
 	}
 	c := h.find(databasetest.Default, "canvas")
-	if c.Key != third.Key || len(c.Keys) != 3 || c.Keys[2].Key != first.Key || !c.Keys[2].Expires.Equal(start.Add(time.Minute+24*time.Hour)) {
+	if c.Key != third.Key || len(c.Keys) != 6 || c.Keys[5].Key != first.Key || !c.Keys[5].Expires.Equal(start.Add(time.Minute+24*time.Hour)) {
 		t.Errorf("%+v", c)
 	}
 	h.in(databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
