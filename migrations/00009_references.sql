@@ -3,8 +3,9 @@
 -- targets, by the one which that targets, and so on (xAPI 1.0.3 Communication 2.1.3). Statements never change, so that is worked out when they are written,
 -- or by records.Resolve soon after; reference_key is the index, in the order of the referring statement's place. hub/records/reference.go fills it.
 --
--- Which rows go with a statement that is erased: of reference_key those whose statement_id or target_id it is, of the statements that lead through it also those whose
--- target lies behind it; of reference_pending that with its statement_id. All rows of one person are found by key = subject.
+-- Which rows go with a statement E that is erased: of reference_key those with statement_id E, those with target_id E, and, of the statements whose chain leads through E, those
+-- with a target behind it; of reference_pending that with statement_id E. A referring statement is found from E by statement.object and object_kind 4, as far as they lead; all its
+-- rows have its stored, so that a key of its target and its stored find them in the index. Rows of E that were forgotten show nothing: a reader joins both ends.
 
 -- One row for each key of each statement in the chain behind a referring one.
 CREATE TABLE reference_key (
