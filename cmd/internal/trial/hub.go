@@ -2,7 +2,7 @@
 // share it. It knows nothing of the hub's rooms: only what a shell could do.
 //
 // Start with Build and Hub. processes.go finds the processes of a hub, tables.go makes up source tables, kills.go is the proof that kills
-// lose and double nothing.
+// lose and double nothing of a sync; writers.go that many writers at once leave a store whole, and kills too.
 package trial
 
 import (
