@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -41,6 +43,16 @@ func (a Activity) With(later Activity) Activity {
 		a.Definition = merged
 	}
 	return a
+}
+
+// kind is the type that the definition names (Data 2.4.4.1), by which statements are found; nil where it names none, or one that an index of Postgres cannot
+// hold.
+func (a Activity) kind() *string {
+	var d struct{ Type *string }
+	if json.Unmarshal(a.Definition, &d) != nil || d.Type == nil || len(*d.Type) > 2000 || strings.ContainsRune(*d.Type, 0) {
+		return nil
+	}
+	return d.Type
 }
 
 // Catalogue puts activities into the catalogue and their definitions into those that are there (xapi.MergeDefinition). It takes rows in one order, and only those that
@@ -111,15 +123,15 @@ func addActivities(ctx context.Context, tx *database.Tx, list []Activity) (late 
 	if len(list) == 0 {
 		return nil, nil
 	}
-	keys, iris, definitions := make([]uuid.UUID, len(list)), make([]string, len(list)), make([][]byte, len(list))
+	keys, iris, definitions, types := make([]uuid.UUID, len(list)), make([]string, len(list)), make([][]byte, len(list)), make([]*string, len(list))
 	for i, a := range list {
-		keys[i], iris[i], definitions[i] = a.Key, a.IRI, a.Definition
+		keys[i], iris[i], definitions[i], types[i] = a.Key, a.IRI, a.Definition, a.kind()
 	}
 	var added []uuid.UUID
 	err = tx.SelectContext(ctx, &added, `
-INSERT INTO activity (tenant_id, key, iri, definition)
-SELECT $1, key, iri, convert_from(definition, 'UTF8') FROM unnest($2::uuid[], $3::text[], $4::bytea[]) AS n(key, iri, definition)
-ON CONFLICT DO NOTHING RETURNING key`, tx.Tenant, database.UUIDs(keys), database.Texts(iris), database.Byteas(definitions))
+INSERT INTO activity (tenant_id, key, iri, definition, type)
+SELECT $1, key, iri, convert_from(definition, 'UTF8'), type FROM unnest($2::uuid[], $3::text[], $4::bytea[], $5::text[]) AS n(key, iri, definition, type)
+ON CONFLICT DO NOTHING RETURNING key`, tx.Tenant, database.UUIDs(keys), database.Texts(iris), database.Byteas(definitions), database.NullTexts(types))
 	if err != nil {
 		return nil, fmt.Errorf("records: add to the catalogue: %w", err)
 	}
@@ -138,14 +150,15 @@ func changeActivities(ctx context.Context, tx *database.Tx, list []Activity) err
 	if err != nil {
 		return err
 	}
-	keys, merged := make([]uuid.UUID, len(list)), make([][]byte, len(list))
+	keys, merged, types := make([]uuid.UUID, len(list)), make([][]byte, len(list)), make([]*string, len(list))
 	for i, a := range list {
-		keys[i], merged[i] = a.Key, Activity{Definition: known[a.Key]}.With(a).Definition
+		now := Activity{Definition: known[a.Key]}.With(a)
+		keys[i], merged[i], types[i] = a.Key, now.Definition, now.kind()
 	}
 	_, err = tx.ExecContext(ctx, `
-UPDATE activity AS a SET definition = convert_from(n.definition, 'UTF8')
-FROM unnest($2::uuid[], $3::bytea[]) AS n(key, definition)
-WHERE a.tenant_id = $1 AND a.key = n.key AND n.definition IS NOT NULL`, tx.Tenant, database.UUIDs(keys), database.Byteas(merged))
+UPDATE activity AS a SET definition = convert_from(n.definition, 'UTF8'), type = n.type
+FROM unnest($2::uuid[], $3::bytea[], $4::text[]) AS n(key, definition, type)
+WHERE a.tenant_id = $1 AND a.key = n.key AND n.definition IS NOT NULL`, tx.Tenant, database.UUIDs(keys), database.Byteas(merged), database.NullTexts(types))
 	if err != nil {
 		return fmt.Errorf("records: change the catalogue: %w", err)
 	}

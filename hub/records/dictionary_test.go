@@ -69,10 +69,13 @@ func TestCatalogueMergesDefinitions(t *testing.T) {
 	put(`{"name":{"de":"Zwei"}}`)
 	put(`{"name":{"en":"Two"},"type":"https://example.org/t"}`)
 	put("") // says nothing of the definition
-	var definition string
+	var definition, kind string
 	err := db.ReadTenant(context.Background(), 1, func(ctx context.Context, tx *database.Tx) error {
-		return tx.GetContext(ctx, &definition, `SELECT definition FROM activity WHERE tenant_id = $1 AND key = $2`, tx.Tenant, key)
+		return tx.QueryRowContext(ctx, `SELECT definition, type FROM activity WHERE tenant_id = $1 AND key = $2`, tx.Tenant, key).Scan(&definition, &kind)
 	})
+	if kind != "https://example.org/t" {
+		t.Errorf("type %q", kind)
+	}
 	if err != nil || definition != `{"name":{"en":"Two","de":"Zwei"},"type":"https://example.org/t"}` {
 		t.Errorf("definition %q, %v", definition, err)
 	}

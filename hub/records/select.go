@@ -28,7 +28,14 @@ type Query struct {
 	Activity          uuid.UUID // key of the object
 	RelatedActivities bool      // Activity in any place
 	Registration      uuid.UUID
-	Targets           bool // also StatementRefs of which a target, however far along the chain, meets all of the filters above, voided or not
+
+	// Lists: one of each must meet. They are asked of the statement itself; Targets is not for them.
+	Verbs         []string    // IRIs
+	Activities    []uuid.UUID // keys: of the object, or with RelatedActivities of any place
+	Types         []string    // IRIs of the types of the object, which is an activity of the catalogue
+	Registrations []uuid.UUID
+
+	Targets bool // also StatementRefs of which a target, however far along the chain, meets all of the filters above, voided or not
 
 	Since, Until time.Time // stored after, stored at or before
 	After        Position  // exclusive; zero: from the start
@@ -38,6 +45,7 @@ type Query struct {
 	Fresh        bool      // see transactions that may be overtaken by one still open: for reading by id, never for paging
 
 	within time.Time // no row that comes after this in the order asked for; zero: no bound
+	common bool      // Types has more activities than are looked up one by one
 }
 
 // Position is a place in the order of stored.
@@ -64,6 +72,9 @@ func Select(ctx context.Context, tx *database.Tx, q Query) (rows []Row, more boo
 	if q.Limit < 1 {
 		return nil, false, errors.New("records: a query needs a limit")
 	}
+	if q.common, err = q.areCommon(ctx, tx); err != nil {
+		return nil, false, fmt.Errorf("records: look for types: %w", err)
+	}
 	references, err := q.references(ctx, tx)
 	if err != nil {
 		return nil, false, fmt.Errorf("records: look for references: %w", err)
@@ -80,8 +91,7 @@ func Select(ctx context.Context, tx *database.Tx, q Query) (rows []Row, more boo
 	return rows, more, nil
 }
 
-// merge sorts rows of all sources, drops those that came twice, and keeps the limits. A source that had no room for a row's frame had given as many bytes before it, so
-// the page ends before that row.
+// merge sorts rows of all sources, drops those that came twice, and keeps the limits.
 func merge(rows []Row, q Query) (page []Row, more bool) {
 	slices.SortStableFunc(rows, func(a, b Row) int {
 		c := cmp.Or(a.Stored.Compare(b.Stored), cmp.Compare(a.Seq, b.Seq))
@@ -90,7 +100,12 @@ func merge(rows []Row, q Query) (page []Row, more bool) {
 		}
 		return c
 	})
-	rows = slices.CompactFunc(rows, func(a, b Row) bool { return a.ID == b.ID })
+	return q.cut(slices.CompactFunc(rows, func(a, b Row) bool { return a.ID == b.ID }))
+}
+
+// cut ends a page where its limits are, and says whether there is more. A source that had no room for a row's frame had given as many bytes before it, so
+// the page ends before that row.
+func (q Query) cut(rows []Row) (page []Row, more bool) {
 	size := 0
 	for i, r := range rows {
 		if i == q.Limit || i > 0 && (size >= q.bytes() || r.Frame == nil) {

@@ -20,6 +20,7 @@ type source struct {
 	where  string    // ends before the value of key
 	key    uuid.UUID // Nil: none
 	and    string    // after key
+	each   each      // of several keys instead of one
 	ask    Query     // whose filters are left to ask of the statement found
 	target around    // or of one that it targets
 	once   around    // keeps to the first of several rows that lead to the same statement: else a page's rows would run out before its statements do
@@ -80,6 +81,9 @@ func (q Query) sources() []source {
 			{from: fromStatements, order: "s", where: ` AND s.object = `, key: q.Activity, and: ` AND s.object_kind = 1`, ask: rest},
 			{from: fromActivities, order: "o", where: ` AND o.tenant_id = $1 AND o.key = `, key: q.Activity, once: around{before: onceActivity}, ask: rest},
 		}
+	}
+	if list := q.eachSources(); list != nil {
+		return list
 	}
 	return []source{{from: fromStatements, order: "s", ask: rest}}
 }
@@ -164,6 +168,10 @@ func (from source) read(ctx context.Context, tx *database.Tx, q Query, list []Ro
 	if err != nil {
 		return nil, err
 	}
+	return appendRows(ctx, tx, list, text, args)
+}
+
+func appendRows(ctx context.Context, tx *database.Tx, list []Row, text string, args []any) ([]Row, error) {
 	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, err
@@ -223,8 +231,12 @@ func (from source) text(tenant database.TenantID, q Query) (string, []any, error
 	if q.Ascending {
 		down = ``
 	}
-	return selectColumns + `SELECT s.* FROM ` + from.from + ` WHERE s.tenant_id = $1` + where + q.span(stored, &args) + policy + own + asked +
-		` ORDER BY ` + stored + down + `, s.seq` + down + ` LIMIT ` + args.add(q.Limit+1) + selectJoins, args, nil
+	where = ` FROM ` + from.from + ` WHERE s.tenant_id = $1` + where + q.span(stored, &args) + policy + own + asked
+	order, limit := ` ORDER BY `+stored+down+`, s.seq`+down, ` LIMIT `+args.add(q.Limit+1)
+	if from.each.keys != nil {
+		return selectColumns + from.each.text(where, order, down, limit, &args) + selectJoins, args, nil
+	}
+	return selectColumns + `SELECT s.*` + where + order + limit + selectJoins, args, nil
 }
 
 // span keeps to the part of the order of stored that is asked for.
@@ -269,6 +281,7 @@ func (q Query) asked(args *values) (string, error) {
 		equal("object", q.Activity)
 		equal("object_kind", int64(xapi.ObjectActivity))
 	}
+	all = append(all, q.lists()...)
 	if q.Authority != uuid.Nil {
 		all = append(all, query.Or{
 			query.Compare{Column: "authority", Op: query.Equal, Value: q.Authority}, query.Compare{Column: "actor", Op: query.Equal, Value: q.Authority},
@@ -282,6 +295,7 @@ func (q Query) asked(args *values) (string, error) {
 		key := args.add(q.Activity)
 		text += ` AND (s.object = ` + key + ` AND s.object_kind = 1 OR EXISTS (SELECT FROM statement_activity u WHERE u.tenant_id = $1 AND u.statement_id = s.id AND u.key = ` + key + `))`
 	}
+	text += q.places(args)
 	if q.Agent == uuid.Nil {
 		return text, nil
 	}
