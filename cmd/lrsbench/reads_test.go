@@ -125,6 +125,9 @@ func TestReadsKeepsWhatItFilled(t *testing.T) {
 	if first.Sizes[0].Filled <= 0 || second.Sizes[0].Filled != 0 || second.Sizes[1].Filled <= 0 {
 		t.Errorf("%+v\n%+v", first.Sizes, second.Sizes)
 	}
+	if q := first.Queries[0]; q.Growth != 0 || q.Within {
+		t.Errorf("one size grew: %+v", q)
+	}
 	for args, want := range map[string]string{
 		"--sizes 1000,3000":                        "holds 2000 statements already",
 		"--sizes 2500":                             "holds 2000 statements already",

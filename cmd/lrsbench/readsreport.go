@@ -29,7 +29,7 @@ type readsQuery struct {
 	Reader string      `json:"reader"`
 	Query  string      `json:"query"`
 	At     []readTimes `json:"at"`     // by size
-	Growth float64     `json:"growth"` // of the p50 from the first size to the last; 0: it failed at one of them
+	Growth float64     `json:"growth"` // of the p50 from the first size to the last; 0: there is one size only, or it failed at one of them
 	Within bool        `json:"within_goal"`
 }
 
@@ -52,8 +52,11 @@ func (r *readsReport) add(reader, query string, t readTimes) {
 	r.Queries = append(r.Queries, readsQuery{Reader: reader, Query: query, At: []readTimes{t}})
 }
 
-// compare holds the last size against the first.
+// compare holds the last size against the first, if there are two.
 func (r *readsReport) compare() {
+	if len(r.Sizes) < 2 {
+		return
+	}
 	for i := range r.Queries {
 		q := &r.Queries[i]
 		first, last := q.At[0], q.At[len(q.At)-1]
@@ -91,6 +94,8 @@ func (r *readsReport) table(t *tabwriter.Writer) {
 			fmt.Fprintf(t, "\t%.2f\t%.2f\t%.1f", at.P50, at.P95, at.Page)
 		}
 		switch {
+		case len(q.At) < 2:
+			fmt.Fprintln(t)
 		case q.Growth == 0:
 			fmt.Fprintln(t, "\t\tfailed")
 		case q.Within:
