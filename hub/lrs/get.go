@@ -170,6 +170,9 @@ func readQuery(query url.Values, version xapi.Version) (q disclose.Query, err er
 		if *target, err = xapi.ParseTime(query.Get(name), version); err != nil {
 			return q, bad("%s must be a timestamp (RFC 3339)", name)
 		}
+		if target.IsZero() {
+			*target = target.Add(1) // the first moment of the year 1 is a bound too, not none
+		}
 	}
 	if query.Has("limit") {
 		if q.Limit, err = strconv.Atoi(query.Get("limit")); err != nil || q.Limit < 0 {

@@ -38,6 +38,7 @@ type world struct {
 	clients *auth.Clients
 	server  *httptest.Server
 	face    *face
+	keys    string // folder
 }
 
 // authenticator is auth as cmd/lrshub puts it together.
@@ -60,7 +61,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := vault.OpenKeys(t.TempDir(), master)
+	w.keys = t.TempDir()
+	keys, err := vault.OpenKeys(w.keys, master)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func ParseTime(text string, v Version) (time.Time, error) {
 	switch {
 	case s.unknownOffset:
 		return time.Time{}, ErrUnknownOffset
-	case !s.ok:
+	case !s.ok, t.Year() < 0, t.Year() > 9999: // an offset can lead out of the years that can be written in UTC
 		return time.Time{}, ErrTimestamp
 	}
 	return t, nil
