@@ -12,6 +12,7 @@ const (
 	// IngestRefused: a write was refused. Fields: action, reason (a code).
 	IngestRefused = "ingest.refused"
 	// StatementRead: statements were shown. Subjects: those shown. Fields: form, statements, grants, policy; attachments (a count) where they were asked for.
+	// Of numbers alone there are no statements, but counted (how many) or registrations (how many of the subject); the subject is the one that was asked about, if any.
 	StatementRead = "statement.read"
 	// StatementRefused: a read was refused. Fields: action, reason (a code), policy.
 	StatementRefused = "statement.refused"

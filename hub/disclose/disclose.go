@@ -2,7 +2,8 @@
 // the decision allows, opens only what the decision's form names, writes the audit event, and only then answers.
 //
 // Start with Road.Page (this file) and Road.Export (export.go). A reader's Query is resolved to ids in resolve.go; the two forms are
-// made in identified.go and pseudonymised.go; attachments are read in attachment.go; the opaque continuation of a page is in more.go.
+// made in identified.go and pseudonymised.go; attachments are read in attachment.go; the opaque continuation of a page is in more.go. Richer queries and counts are in
+// query.go, the feed of all that comes in feed.go.
 package disclose
 
 import (
@@ -207,6 +208,7 @@ func (s *session) refuse(ctx context.Context, cause error) error {
 // shown is what a read found, opened as far as the decision says.
 type shown struct {
 	statements [][]byte
+	positions  []int64     // of the statements, in the store
 	subjects   []uuid.UUID // shown, for the audit log
 	last       records.Position
 	more       bool // there are rows after the last
@@ -236,15 +238,20 @@ func (s *session) read(ctx context.Context, q resolved) (shown, error) {
 		}
 		out.more = more
 		out.last = rows[len(rows)-1].Position()
-		switch s.decision.Form {
-		case access.Identified:
-			return s.identified(ctx, tx, rows, &out)
-		case access.Pseudonymised:
-			return s.pseudonymised(ctx, tx, rows, &out)
-		}
-		return fmt.Errorf("%w: the decision has the form %q", access.ErrDenied, s.decision.Form)
+		return s.form(ctx, tx, rows, &out)
 	})
 	return out, err
+}
+
+// form makes the decision's form of rows.
+func (s *session) form(ctx context.Context, tx *database.Tx, rows []records.Row, out *shown) error {
+	switch s.decision.Form {
+	case access.Identified:
+		return s.identified(ctx, tx, rows, out)
+	case access.Pseudonymised:
+		return s.pseudonymised(ctx, tx, rows, out)
+	}
+	return fmt.Errorf("%w: the decision has the form %q", access.ErrDenied, s.decision.Form)
 }
 
 func (s *session) page(ctx context.Context, q resolved) (Page, error) {

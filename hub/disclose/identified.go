@@ -43,7 +43,7 @@ func (s *session) identified(ctx context.Context, tx *database.Tx, rows []record
 		if err != nil {
 			return fmt.Errorf("open statement %s: %w", row.ID, err)
 		}
-		out.statements = append(out.statements, text)
+		out.statements, out.positions = append(out.statements, text), append(out.positions, row.Seq)
 		open[row.ID] = row
 		subjects[row.Actor] = true
 		for _, a := range agents[row.ID] {

@@ -85,7 +85,7 @@ func (s *session) pseudonymised(ctx context.Context, tx *database.Tx, rows []rec
 		if err != nil {
 			return err
 		}
-		out.statements = append(out.statements, text)
+		out.statements, out.positions = append(out.statements, text), append(out.positions, row.Seq)
 		subjects[row.Actor] = true
 	}
 	out.subjects = keys(subjects)

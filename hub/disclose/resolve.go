@@ -32,6 +32,7 @@ type resolved struct {
 	Attachments   bool             `json:"attachments,omitzero"`
 	Limit         int              `json:"limit"`
 	After         records.Position `json:"after,omitzero"`
+	Search        *searched        `json:"search,omitempty"`
 
 	id     uuid.UUID // one statement; not in continuations
 	voided bool
@@ -167,7 +168,11 @@ func (s *session) byID(id uuid.UUID, voided bool) (resolved, error) {
 // query puts together what the reader asks for and what the decision allows. The pseudonymised form finds no statement by what it targets: the target may be voided, or
 // stored later, and so nothing that the form shows, and a filter would still tell whom and what it was about.
 func (s *session) query(r resolved) records.Query {
-	filter := query.And{query.Compare{Column: "voided", Op: query.Equal, Value: r.voided}}
+	more := searched{}
+	if r.Search != nil {
+		more = *r.Search
+	}
+	filter := append(query.And{query.Compare{Column: "voided", Op: query.Equal, Value: r.voided || more.Voided}}, more.filter()...)
 	if r.id != uuid.Nil {
 		filter = append(filter, query.Compare{Column: "id", Op: query.Equal, Value: r.id})
 	}
@@ -181,7 +186,8 @@ func (s *session) query(r resolved) records.Query {
 		filter = append(filter, query.False{})
 	}
 	return records.Query{
-		Policy: s.decision.Filter, Filter: filter, Targets: s.decision.Form == access.Identified && r.id == uuid.Nil && !r.empty,
+		Policy: s.decision.Filter, Filter: filter, Targets: s.decision.Form == access.Identified && r.id == uuid.Nil && !r.empty && r.Search == nil,
+		Verbs: more.Verbs, Activities: more.Activities, Types: more.Types, Registrations: more.Registrations,
 		Agent: r.Agent, RelatedAgents: r.Related, Authority: r.Authority, Verb: r.Verb, Activity: r.Activity, RelatedActivities: r.Anywhere,
 		Registration: r.Registration, Since: r.Since, Until: r.Until, After: r.After, Ascending: r.Ascending,
 		Limit: r.Limit, Bytes: pageBytes, Fresh: r.id != uuid.Nil,
