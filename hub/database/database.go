@@ -4,8 +4,8 @@
 // brings a database to this binary's schema and makes the application's role. arrays.go encodes columns for
 // INSERT ... SELECT FROM unnest(...), the fast way to write many rows.
 //
-// Connections send []byte parameters in Postgres' binary format (lib/pq's binary_parameters), which saves a round trip for each
-// query and half the bytes of each bytea. So a []byte parameter is right for bytea, for uuid as 16 raw bytes and for the arrays of
+// Connections keep the statements that they have prepared (prepared.go), and send []byte parameters in Postgres' binary format (lib/pq's binary_parameters), which
+// saves half the bytes of each bytea. So a []byte parameter is right for bytea, for uuid as 16 raw bytes and for the arrays of
 // this package, but JSON must go as a string or as database.JSON.
 //
 // Many rows are looked for by unnest($2) CROSS JOIN LATERAL (SELECT ... LIMIT 1, or OFFSET 0 where there may be several): one probe of
@@ -107,7 +107,7 @@ func Open(ctx context.Context, databaseURL string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: the URL is not usable: %w", withoutURL(err))
 	}
-	db := &DB{DB: sqlx.NewDb(sql.OpenDB(connector), "postgres"), url: full}
+	db := &DB{DB: sqlx.NewDb(sql.OpenDB(preparing{connector}), "postgres"), url: full}
 	db.SetMaxOpenConns(maxOpen)
 	db.SetMaxIdleConns(maxIdle)
 	db.SetConnMaxIdleTime(maxIdleTime)

@@ -30,9 +30,9 @@ func IsUnique(err error, constraint string) bool {
 	return bad != nil && (constraint == "" || bad.Constraint == constraint)
 }
 
-// isConflict tells whether Postgres gave up on a transaction in favour of another.
+// isConflict tells whether Postgres gave up on a transaction that may succeed when it is run anew.
 func isConflict(err error) bool {
-	return pq.As(err, "40P01", "40001") != nil // deadlock_detected, serialization_failure
+	return pq.As(err, "40P01", "40001") != nil || isStale(err) // deadlock_detected, serialization_failure
 }
 
 // withheld hides the text of an error that may quote a row's value, and keeps the error for errors.As.

@@ -39,16 +39,20 @@ func (tx *Tx) InsertNew(ctx context.Context, constraint, insert, onConflict stri
 const attempts = 5
 
 // Tenant runs fn in one transaction, read committed, whose row-level security is that tenant's. It commits when fn returns nil and
-// rolls back when fn fails or panics. After a deadlock or a serialization failure it runs fn anew, at most 5 times in all, so fn
+// rolls back when fn fails or panics. After a deadlock, a serialization failure or a migration under its statements it runs fn anew, at most 5 times in all, so fn
 // must be repeatable: it sets what it fills, and does nothing outside the transaction. Errors keep what fn returned; see errors.go.
 // A commit whose answer was lost is an ErrUnavailable too: only the database knows whether it happened.
 func (db *DB) Tenant(ctx context.Context, tenant TenantID, fn func(ctx context.Context, tx *Tx) error) error {
-	return db.repeat(ctx, tenant, fmt.Sprintf("SET LOCAL lrshub.tenant = %d", tenant), fn)
+	return db.repeat(ctx, tenant, fmt.Sprintf(keptPlans+"SET LOCAL lrshub.tenant = %d", tenant), fn)
 }
+
+// keptPlans keeps the planner to indexes: a plan that is kept, and was made while a table was small, would read all of it when it has grown.
+const keptPlans = "SET LOCAL enable_seqscan = off; "
 
 // pagePlans keeps the planner to indexes where it reads a page. A table that has just been filled has no statistics yet, and guesses then make a plan that
 // reads and sorts a whole tenant for each page (measured: an export 25 times slower until the first autoanalyze).
-const pagePlans = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; "
+// Each plan is made anew: which index is the right one depends on the values.
+const pagePlans = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan; "
 
 // ReadTenant is Tenant for reading: fn sees one snapshot (repeatable read) and cannot write.
 func (db *DB) ReadTenant(ctx context.Context, tenant TenantID, fn func(ctx context.Context, tx *Tx) error) error {

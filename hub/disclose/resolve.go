@@ -173,9 +173,6 @@ func (s *session) query(r resolved) records.Query {
 		more = *r.Search
 	}
 	filter := append(query.And{query.Compare{Column: "voided", Op: query.Equal, Value: r.voided || more.Voided}}, more.filter()...)
-	if r.id != uuid.Nil {
-		filter = append(filter, query.Compare{Column: "id", Op: query.Equal, Value: r.id})
-	}
 	if r.EffectiveOnly {
 		filter = append(filter, query.Not{Node: query.Compare{Column: "verb", Op: query.Equal, Value: xapi.VerbVoided}})
 	}
@@ -190,7 +187,7 @@ func (s *session) query(r resolved) records.Query {
 		Verbs: more.Verbs, Activities: more.Activities, Types: more.Types, Registrations: more.Registrations,
 		Agent: r.Agent, RelatedAgents: r.Related, Authority: r.Authority, Verb: r.Verb, Activity: r.Activity, RelatedActivities: r.Anywhere,
 		Registration: r.Registration, Since: r.Since, Until: r.Until, After: r.After, Ascending: r.Ascending,
-		Limit: r.Limit, Bytes: pageBytes, Fresh: r.id != uuid.Nil,
+		Limit: r.Limit, Bytes: pageBytes, ID: r.id, Fresh: r.id != uuid.Nil,
 	}
 }
 

@@ -21,6 +21,7 @@ type Query struct {
 	Policy query.Node // over query.Statements: what the reader may see. It holds for each statement found, and for each target by which one is found
 	Filter query.Node // over query.Statements: holds for each statement found itself, whatever it targets
 
+	ID                uuid.UUID // one statement
 	Agent             uuid.UUID // subject: actor or object, or member of such a group
 	RelatedAgents     bool      // Agent in any place
 	Authority         uuid.UUID // subject: authority or actor

@@ -159,8 +159,8 @@ SELECT s.id, s.seq, s.stored, s."timestamp", s.actor, s.authority, s.verb, s.obj
 FROM (SELECT s.*, coalesce(sum(octet_length(s.frame)) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM (`
 
 const selectJoins = `) s) s
-LEFT JOIN subject_key k ON k.tenant_id = $1 AND k.subject_id = s.actor AND k.class = 1
-LEFT JOIN activity a ON a.tenant_id = $1 AND a.key = s.object AND s.object_kind = 1`
+LEFT JOIN LATERAL (SELECT epoch, wrapped FROM subject_key WHERE tenant_id = $1 AND subject_id = s.actor AND class = 1 LIMIT 1) k ON true
+LEFT JOIN LATERAL (SELECT iri FROM activity WHERE tenant_id = $1 AND key = s.object AND s.object_kind = 1 LIMIT 1) a ON true`
 
 // read appends the first rows of a source.
 func (from source) read(ctx context.Context, tx *database.Tx, q Query, list []Row) ([]Row, error) {
@@ -233,6 +233,9 @@ func (from source) text(tenant database.TenantID, q Query) (string, []any, error
 	}
 	where = ` FROM ` + from.from + ` WHERE s.tenant_id = $1` + where + q.span(stored, &args) + policy + own + asked
 	order, limit := ` ORDER BY `+stored+down+`, s.seq`+down, ` LIMIT `+args.add(q.Limit+1)
+	if q.ID != uuid.Nil { // without an order: the planner would walk the index of that to find the row
+		where, order = where+` AND s.id = `+args.add(q.ID), ``
+	}
 	if from.each.keys != nil {
 		return selectColumns + from.each.text(where, order, down, limit, &args) + selectJoins, args, nil
 	}
