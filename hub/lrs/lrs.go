@@ -144,6 +144,11 @@ func (f *face) with(do action) http.HandlerFunc {
 			return
 		}
 		w.Header().Set("X-Experience-API-Version", version.String())
+		if encoding := strings.TrimSpace(r.Header.Get("Content-Encoding")); encoding != "" && !strings.EqualFold(encoding, "identity") { // nothing is ever inflated
+			w.Header().Set("Accept-Encoding", "identity")
+			respond(w, problem{http.StatusUnsupportedMediaType, "send the body as it is: this hub takes none with a Content-Encoding"})
+			return
+		}
 		caller, err := f.auth.Request(r)
 		if err == nil {
 			memory := f.bodies.share(r.Context())

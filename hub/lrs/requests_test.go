@@ -139,6 +139,23 @@ func (c caller) raw(rest string) int {
 	return response.StatusCode
 }
 
+// Nothing that is compressed is inflated, and none is stored for what it is not.
+func TestContentEncoding(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(databasetest.Default, "1.0.3", "all")
+	state := "/xapi/activities/state?stateId=s&activityId=http://x.example/a&agent=" + escape(`{"mbox":"mailto:ann@example.org"}`)
+	form := url.Values{"content": {"[]"}, "X-Experience-API-Version": {"1.0.3"}}.Encode()
+	for encoding, want := range map[string][3]int{"gzip": {415, 415, 415}, "identity": {200, 204, 200}, "": {200, 204, 200}, "br, gzip": {415, 415, 415}} {
+		a := c.do("POST", statements, "[]", "Content-Encoding", encoding)
+		got := [3]int{a.status, c.do("PUT", state, "{}", "Content-Encoding", encoding).status,
+			c.do("POST", statements+"?method=POST", form, "Content-Encoding", encoding, "Content-Type", "application/x-www-form-urlencoded").status}
+		equal(t, encoding, got, want)
+		if a.status == 415 && a.header.Get("Accept-Encoding") != "identity" {
+			t.Errorf("%s: %v", encoding, a.header)
+		}
+	}
+}
+
 func TestSlowAndBrokenBodies(t *testing.T) {
 	w := newWorld(t)
 	w.face.bodyTime = time.Second

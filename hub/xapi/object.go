@@ -1,5 +1,7 @@
 package xapi
 
+import "strconv"
+
 // objectForm is what has been seen of an object whose objectType may come last.
 type objectForm struct {
 	agent      agentForm
@@ -139,6 +141,9 @@ func (p *parser) useActivity(role ActivityRole, sub bool, o *objectForm) *Error 
 	}
 	if !IsIRI(o.id) {
 		return invalid(ruleIRI, "must be an absolute IRI: a scheme, a colon and the rest, without spaces").in("id")
+	}
+	if len(p.st.Activities) >= p.limits.MaxActivities {
+		return tooLarge("more than " + strconv.Itoa(p.limits.MaxActivities) + " activities in one statement")
 	}
 	if role == ActivityObject && !sub {
 		p.st.ObjectActivity = o.id

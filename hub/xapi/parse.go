@@ -68,6 +68,7 @@ func (p *parser) batch(limit int) ([]*Statement, *Error) {
 	p.base = p.dec.StackDepth()
 	batch := []*Statement{}
 	first := map[uuid.UUID]int{}
+	together := 0
 	for i := 0; ; i++ {
 		more, e := p.next()
 		if e != nil {
@@ -87,6 +88,11 @@ func (p *parser) batch(limit int) ([]*Statement, *Error) {
 				e = invalid(ruleID, "has the id of the statement at position "+strconv.Itoa(j)).in("id")
 			}
 			first[st.ID] = i
+		}
+		if e == nil {
+			if together += len(st.Agents) + len(st.Activities); together > p.limits.MaxTogether {
+				e = tooLarge("with this statement the request has more than " + strconv.Itoa(p.limits.MaxTogether) + " agents and activities: send smaller batches")
+			}
 		}
 		if e != nil {
 			e.Index = i

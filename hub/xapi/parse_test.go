@@ -166,7 +166,10 @@ func TestLimits(t *testing.T) {
 		text := string(edited(t, bare, `/result={"extensions":{"https://x.example/e":"@@"}}`))
 		return []byte(strings.Replace(text, `"@@"`, strings.Repeat("[", n)+strings.Repeat("]", n), 1))
 	}
-	limits := Limits{MaxBytes: 1000, MaxDepth: 10, MaxAgents: 3}
+	limits := Limits{MaxBytes: 1000, MaxDepth: 10, MaxAgents: 3, MaxActivities: 4, MaxTogether: 9}
+	activities := func(n int) []byte {
+		return edited(t, bare, `/context={"contextActivities":{"other":[`+strings.TrimSuffix(strings.Repeat(`{"id":"a:b"},`, n), ",")+`]}}`)
+	}
 	members := func(n int) []byte {
 		return edited(t, bare, `/actor={"objectType":"Group","member":[`+strings.TrimSuffix(strings.Repeat(`{"mbox":"mailto:a@x.example"},`, n), ",")+`]}`)
 	}
@@ -179,6 +182,8 @@ func TestLimits(t *testing.T) {
 		{"too deep", deep(8), "deeper than 10 levels"},
 		{"two members", members(2), ""},
 		{"three members", members(3), "more than 3 agents"},
+		{"three context activities", activities(3), ""},
+		{"four context activities", activities(4), "more than 4 activities"},
 		{"too long", edited(t, bare, `/result={"response":"`+strings.Repeat("x", 1000)+`"}`), "longer than 1000 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -191,6 +196,17 @@ func TestLimits(t *testing.T) {
 			_, err = limits.ParseBatch([]byte(batch), V1, 10)
 			wantReason(t, err, c.reason)
 		})
+	}
+	batch := func(n int) []byte { // four agents and activities each
+		text := strings.Repeat(string(members(2))+",", n)
+		return []byte("[" + text[:len(text)-1] + "]")
+	}
+	if list, err := limits.ParseBatch(batch(2), V1, 10); err != nil || len(list) != 2 {
+		t.Error(err)
+	}
+	_, err := limits.ParseBatch(batch(3), V1, 10)
+	if wantReason(t, err, "more than 9 agents and activities"); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("%v does not wrap ErrTooLarge", err)
 	}
 	if _, err := Parse(deep(60), V1); err != nil {
 		t.Error(err)

@@ -11,10 +11,13 @@ type Limits struct {
 	MaxBytes  int // of one statement's JSON
 	MaxDepth  int // nesting of objects and arrays, the statement itself being 1
 	MaxAgents int // agents and groups in one statement, members included
+
+	MaxActivities int // in one statement
+	MaxTogether   int // agents, groups and activities in one batch: each of them may be new, and costs a store much more than the bytes that name it
 }
 
 // DefaultLimits are the limits of Parse and ParseBatch.
-var DefaultLimits = Limits{MaxBytes: 1 << 20, MaxDepth: 64, MaxAgents: 10_000}
+var DefaultLimits = Limits{MaxBytes: 1 << 20, MaxDepth: 64, MaxAgents: 10_000, MaxActivities: 10_000, MaxTogether: 50_000}
 
 // Span is a half-open range of bytes in Statement.Raw. The zero Span means "not there".
 type Span struct{ Start, End int }
