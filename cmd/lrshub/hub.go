@@ -93,7 +93,8 @@ func (p *process) announce(ctx context.Context) error {
 
 // serve answers requests until ctx ends, and then lets those that run finish.
 func (p *process) serve(ctx context.Context) error {
-	handler, err := p.handler()
+	stopping := make(chan struct{})
+	handler, err := p.handler(stopping)
 	if err != nil {
 		return err
 	}
@@ -101,6 +102,7 @@ func (p *process) serve(ctx context.Context) error {
 		Handler: patient(handler, patience), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
+	server.RegisterOnShutdown(func() { close(stopping) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(p.listener) }()
 	if err := p.announce(ctx); err != nil && ctx.Err() == nil {
@@ -119,13 +121,14 @@ func (p *process) serve(ctx context.Context) error {
 	return nil
 }
 
-// handler puts the faces together.
-func (p *process) handler() (http.Handler, error) {
+// handler puts the faces together. Answers without an end do end when stopping is closed.
+func (p *process) handler(stopping <-chan struct{}) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle(lrs.Path, lrs.Handler(authenticator{p.rooms}, p.gate, p.ingest, p.disclose))
 	mux.Handle(api.Path, api.Handler(api.Rooms{
 		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Host: p.host, Temporal: p.temporal,
 		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), PrepareTenant: p.prepareTenant, RestartAudit: p.restartAudit,
+		Stopping: stopping,
 	}))
 	tokens := oauth.Handler(oauth.Rooms{DB: p.db, Clients: p.clients, PublicURL: p.settings.PublicURL})
 	mux.Handle(oauth.Path, tokens)

@@ -47,11 +47,14 @@ type Rooms struct {
 	RestartAudit func(ctx context.Context, tenant database.TenantID, actor string) (audit.Checkpoint, error)
 	// PrepareTenant gives a new tenant its keys, purpose and grants.
 	PrepareTenant func(ctx context.Context, id database.TenantID) error
+	// Stopping is closed when the server stops, so that answers without an end do not hold it up; nil: never.
+	Stopping <-chan struct{}
 }
 
 type face struct {
 	Rooms
-	api huma.API
+	api   huma.API
+	feeds chan struct{} // as many as are open
 }
 
 // Handler serves every path under Path.
@@ -67,7 +70,7 @@ func Handler(rooms Rooms) http.Handler {
 		"basic": {Type: "http", Scheme: "basic", Description: "key and secret of a client"},
 	}
 	config.Security = []map[string][]string{{"token": {}}, {"basic": {}}}
-	f := &face{Rooms: rooms, api: humago.New(mux, config)}
+	f := &face{Rooms: rooms, api: humago.New(mux, config), feeds: make(chan struct{}, maxFeeds)}
 	f.api.UseMiddleware(f.authenticate)
 	f.clients()
 	f.purposes()
@@ -77,6 +80,8 @@ func Handler(rooms Rooms) http.Handler {
 	f.syncs()
 	f.mappings()
 	f.statements()
+	f.feed()
+	f.queries()
 	f.documents()
 	f.auditLog()
 	return mux

@@ -16,7 +16,10 @@ import (
 	"github.com/lrshub/lrshub/hub/auth"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/database/databasetest"
+	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/ingest"
 	"github.com/lrshub/lrshub/hub/people"
+	"github.com/lrshub/lrshub/hub/records"
 	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/policies"
 )
@@ -27,6 +30,8 @@ type office struct {
 	db      *database.DB
 	clients *auth.Clients
 	handler http.Handler
+	ingest  *ingest.Road
+	stop    chan struct{}
 	broken  error // what PrepareTenant fails with
 }
 
@@ -62,11 +67,19 @@ func newOfficeWith(t *testing.T, options auth.Options) *office {
 		})
 	}
 	for _, tenant := range []database.TenantID{databasetest.Default, databasetest.Other} {
+		if _, err := keys.Ensure(tenant); err != nil {
+			t.Fatal(err)
+		}
 		if err := prepare(t.Context(), tenant); err != nil {
 			t.Fatal(err)
 		}
 	}
-	o.handler = api.Handler(api.Rooms{DB: o.db, Vault: vault.New(keys), Gate: gate, Clients: o.clients, Now: time.Now, Version: "test", PrepareTenant: prepare})
+	v, dictionary := vault.New(keys), records.NewDictionary(o.db)
+	o.ingest, o.stop = ingest.New(o.db, v, dictionary, "https://hub.example", time.Now), make(chan struct{})
+	o.handler = api.Handler(api.Rooms{
+		DB: o.db, Vault: v, Gate: gate, Clients: o.clients, Now: time.Now, Version: "test", PrepareTenant: prepare, Stopping: o.stop,
+		Ingest: o.ingest, Disclose: disclose.New(o.db, v, dictionary, gate, "https://hub.example", time.Now),
+	})
 	return o
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/lrshub/lrshub/hub/mapping"
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/xapi"
 	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/host"
 	"github.com/lrshub/lrshub/workflows/sync"
@@ -59,6 +60,10 @@ var kinds = []struct {
 	{auth.ErrIssuerUnavailable, http.StatusServiceUnavailable},
 	{access.ErrDenied, http.StatusForbidden},
 	{disclose.ErrRefused, http.StatusForbidden},
+	{disclose.ErrMore, http.StatusUnprocessableEntity},
+	{records.ErrTooMany, http.StatusUnprocessableEntity},
+	{xapi.ErrInvalid, http.StatusUnprocessableEntity},
+	{xapi.ErrTooLarge, http.StatusUnprocessableEntity},
 	{auth.ErrUnknownClient, http.StatusNotFound},
 	{records.ErrNotFound, http.StatusNotFound},
 	{people.ErrPurposeExists, http.StatusConflict},

@@ -84,15 +84,23 @@ func (f *face) stream(out huma.Context, trailer string, run func(emit func(line 
 
 // writeLine writes a statement as one line of NDJSON: as it was sent, less the line ends that its writer put between its parts.
 func writeLine(w *bufio.Writer, statement []byte) error {
-	if bytes.ContainsAny(statement, "\r\n") {
-		var one bytes.Buffer
-		if err := json.Compact(&one, statement); err != nil {
-			return fmt.Errorf("export: a statement is no JSON: %w", err)
-		}
-		statement = one.Bytes()
+	line, err := oneLine(statement)
+	if err != nil {
+		return err
 	}
-	if _, err := w.Write(statement); err != nil {
+	if _, err := w.Write(line); err != nil {
 		return err
 	}
 	return w.WriteByte('\n')
+}
+
+func oneLine(statement []byte) ([]byte, error) {
+	if !bytes.ContainsAny(statement, "\r\n") {
+		return statement, nil
+	}
+	var one bytes.Buffer
+	if err := json.Compact(&one, statement); err != nil {
+		return nil, fmt.Errorf("export: a statement is no JSON: %w", err)
+	}
+	return one.Bytes(), nil
 }
