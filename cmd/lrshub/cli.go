@@ -149,23 +149,14 @@ func (r *remote) send(ctx context.Context, method, path string, in any) (*http.R
 		}
 		content = bytes.NewReader(text)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(r.url, "/")+"/api/v1"+path, content)
+	request, err := r.request(ctx, method, "/api/v1"+path, content)
 	if err != nil {
-		return nil, usage("--url: %v", err)
+		return nil, err
 	}
 	if in != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if key, secret, ok := strings.Cut(r.token, ":"); ok {
-		request.SetBasicAuth(key, secret)
-	} else {
-		request.Header.Set("Authorization", "Bearer "+r.token)
-	}
-	response, err := http.DefaultClient.Do(request)
-	var unreachable *url.Error
-	if errors.As(err, &unreachable) {
-		return nil, fmt.Errorf("no answer from the hub at %s: %w; is it running?", r.url, unreachable.Err)
-	}
+	response, err := r.do(request)
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +165,30 @@ func (r *remote) send(ctx context.Context, method, path string, in any) (*http.R
 		return nil, problemError(response)
 	}
 	return response, nil
+}
+
+// request makes a request to a path of the hub, with the credential.
+func (r *remote) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(r.url, "/")+path, body)
+	if err != nil {
+		return nil, usage("--url: %v", err)
+	}
+	if key, secret, ok := strings.Cut(r.token, ":"); ok {
+		request.SetBasicAuth(key, secret)
+	} else {
+		request.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	return request, nil
+}
+
+// do sends a request.
+func (r *remote) do(request *http.Request) (*http.Response, error) {
+	response, err := http.DefaultClient.Do(request)
+	var unreachable *url.Error
+	if errors.As(err, &unreachable) {
+		return nil, fmt.Errorf("no answer from the hub at %s: %w; is it running?", r.url, unreachable.Err)
+	}
+	return response, err
 }
 
 // exitCodes are the exit codes of the API's statuses; any other failure is exitFailed.

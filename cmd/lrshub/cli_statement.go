@@ -17,7 +17,7 @@ import (
 )
 
 func statementCommand(r *remote) *cobra.Command {
-	return use("statement", "Stored statements", r, statementGet(r), statementExport(r))
+	return use("statement", "Stored statements", r, statementGet(r), statementExport(r), statementImport(r))
 }
 
 func statementGet(r *remote) *cobra.Command {
@@ -42,18 +42,29 @@ func statementGet(r *remote) *cobra.Command {
 }
 
 func statementExport(r *remote) *cobra.Command {
-	var verb, activity, since, until, file string
+	var verb, activity, since, until, file, folder string
 	var limit int
 	var voidings bool
 	c := &cobra.Command{
 		Use:   "export",
 		Short: "Stream statements as NDJSON, oldest first",
 		Long: `Stream statements as NDJSON, oldest first, in the form that the credential may see. Voided statements are left out, and so are
-those that void them: what is exported is what now holds.`,
+those that void them: what is exported is what now holds.
+
+With --archive everything that the credential may see goes into a folder that lrshub statement import takes over into another hub: statements as they were stored,
+voided ones and those that void them too, with stored and authority, attachments, state and profile documents, counts and digests. An export that broke off goes on
+when it is run again.`,
 		Example: `  lrshub statement export > statements.ndjson
+  lrshub statement export --archive ./everything
   lrshub statement export --verb http://adlnet.gov/expapi/verbs/passed --token "$TOKEN" | wc -l`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if folder != "" {
+				if verb+activity+since+until+file != "" || limit != 0 || voidings {
+					return usage("--archive takes everything: leave the other flags out")
+				}
+				return exportArchive(c.Context(), r, folder)
+			}
 			query := url.Values{}
 			for name, value := range map[string]string{"verb": verb, "activity": activity, "since": since, "until": until} {
 				if value != "" {
@@ -95,6 +106,7 @@ those that void them: what is exported is what now holds.`,
 	c.Flags().StringVar(&until, "until", "", "only stored at or before (RFC 3339)")
 	c.Flags().IntVar(&limit, "limit", 0, "at most so many (default: all)")
 	c.Flags().BoolVar(&voidings, "with-voidings", false, "voiding statements too")
+	c.Flags().StringVar(&folder, "archive", "", "everything, with attachments and documents, into this folder")
 	c.Flags().StringVar(&file, "file", "", "write to this file (default: standard output)")
 	return c
 }
