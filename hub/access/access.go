@@ -121,7 +121,7 @@ type Decision struct {
 
 // Options of a gate. Zero values are good defaults.
 type Options struct {
-	Timeout time.Duration    // of one decision; 2 s
+	Timeout time.Duration    // of one decision, once the grants are read; 2 s
 	Fresh   time.Duration    // how old grants and purposes may be; 500 ms
 	Now     func() time.Time // time.Now
 }
@@ -164,6 +164,9 @@ func (g *Gate) Load(ctx context.Context, bundle fs.FS) error {
 // Revision is the digest of the policy in force, in hex.
 func (g *Gate) Revision() string { return g.rules.Load().revision }
 
+// readTime is how much longer than the engines the grants may take: they queue for a connection like all other work, for ten seconds at most.
+const readTime = 10 * time.Second
+
 // Decide answers a request. The error is ErrDenied whenever it is not nil.
 func (g *Gate) Decide(ctx context.Context, r Request) (Decision, error) {
 	if !slices.Contains(actions, r.Action) || !slices.Contains(resources, r.Resource) {
@@ -172,12 +175,14 @@ func (g *Gate) Decide(ctx context.Context, r Request) (Decision, error) {
 	if len(r.Caller.Scopes) > len(scopes) {
 		return Decision{}, fmt.Errorf("%w: more scopes than there are", ErrDenied)
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.timeout)
-	defer cancel()
-	s, err := g.tenants.snapshot(ctx, r.Caller.Tenant)
+	reading, read := context.WithTimeout(ctx, g.timeout+readTime)
+	defer read()
+	s, err := g.tenants.snapshot(reading, r.Caller.Tenant)
 	if err != nil {
 		return Decision{}, undecided(r, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
 	policy := g.rules.Load()
 	key := keyOf(policy, r)
 	if d, ok := s.decided(key); ok {

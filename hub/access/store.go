@@ -167,8 +167,10 @@ func newTenants(db *database.DB, fresh time.Duration, now func() time.Time) *ten
 	return &tenants{db: db, fresh: fresh, now: now, byID: map[database.TenantID]*tenant{}}
 }
 
-// snapshot gives the tenant's grants and purposes as they are, or were less than fresh ago.
+// snapshot gives the tenant's grants and purposes as they were when the request came, or less than fresh before. What another request began to read since then is good
+// too: else, when reading takes longer than fresh, each of those that wait would read anew, one after another.
 func (t *tenants) snapshot(ctx context.Context, id database.TenantID) (*snapshot, error) {
+	came := t.now()
 	t.mu.Lock()
 	known := t.byID[id]
 	if known == nil {
@@ -184,7 +186,7 @@ func (t *tenants) snapshot(ctx context.Context, id database.TenantID) (*snapshot
 		return nil, ctx.Err()
 	}
 	at := t.now()
-	if age := at.Sub(known.at); known.current != nil && age >= 0 && age < t.fresh {
+	if known.current != nil && !at.Before(known.at) && came.Sub(known.at) < t.fresh {
 		return known.current, nil
 	}
 	read, err := t.read(ctx, id)

@@ -140,7 +140,11 @@ func (w *writers) text(s said, client int) []byte {
 	st := w.statement(s)
 	define := func(activity any) {
 		language := languages[client%len(languages)]
-		activity.(node)["definition"] = node{"name": node{language: fmt.Sprint("an activity, says client ", client)}, "type": "https://writers.example/types/lesson"}
+		name := "an activity in " + language
+		if s.number%16 == 3 { // now and then a definition changes
+			name += fmt.Sprint(", says client ", client)
+		}
+		activity.(node)["definition"] = node{"name": node{language: name}, "type": "https://writers.example/types/lesson"}
 	}
 	if s.kind() != voiding && s.kind() != reference {
 		define(st["object"])
