@@ -17,7 +17,7 @@ import (
 )
 
 func statementCommand(r *remote) *cobra.Command {
-	return use("statement", "Stored statements", r, statementGet(r), statementExport(r), statementImport(r))
+	return use("statement", "Stored statements", r, statementGet(r), statementExport(r), statementImport(r), statementQuery(r), statementFollow(r))
 }
 
 func statementGet(r *remote) *cobra.Command {

@@ -18,6 +18,8 @@ func TestWrongCommandLines(t *testing.T) {
 		"up --public-url nonsense", "up --public-url https://me:secret@hub.example.org", "client update reader", "client rotate reader --overlap soon",
 		"client create reader --scope statements/read --expires soon", "client update reader --expires -1h", "up --jwt-issuer https://login.example.org",
 		"up --jwt-issuer http://login.example.org --jwt-audience hub", "up --trusted-proxies campus", "statement export --limit -1", "statement export -o csv",
+		"statement follow --after x --from-start", "statement follow -o csv", "statement query --success perhaps", "statement query --scaled high", "statement query --since soon",
+		"statement query --agent ann", "statement query --limit 0",
 	} {
 		root := command()
 		root.SetArgs(append(strings.Fields(line), hub...))
