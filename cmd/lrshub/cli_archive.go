@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/lrshub/lrshub/cmd/internal/archive"
 )
@@ -30,7 +31,11 @@ func exportArchive(ctx context.Context, r *remote, dir string) error {
 		r.say("going on after %d statements", w.Count())
 	}
 	bar := progress(r, -1, "statements")
-	err = r.feed(ctx, w.Cursor(), func(line []byte, cursor string) error {
+	begun, err := r.hubTime(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.feedUntil(ctx, w.Cursor(), func(through time.Time) bool { return through.After(begun) }, func(line []byte, cursor string) error {
 		if err := r.fetchAttachments(ctx, w, line); err != nil {
 			return err
 		}
@@ -52,61 +57,6 @@ func exportArchive(ctx context.Context, r *remote, dir string) error {
 	}
 	r.say("%d statements, %d contents of attachments, %d documents in %s", m.Statements.Count, m.Attachments, m.Documents.Count, dir)
 	return nil
-}
-
-// feed reads the hub's feed from after a cursor up to what it has now.
-func (r *remote) feed(ctx context.Context, after string, each func(statement []byte, cursor string) error) error {
-	query := url.Values{}
-	if after != "" {
-		query.Set("after", after)
-	}
-	_, err := r.readFeed(ctx, query, each)
-	return err
-}
-
-// feedEnd is the cursor of the feed behind all that the hub has now.
-func (r *remote) feedEnd(ctx context.Context) (string, error) {
-	return r.readFeed(ctx, url.Values{"from": {"now"}}, func([]byte, string) error { return nil })
-}
-
-// readFeed reads a feed that does not follow, and gives its last cursor.
-func (r *remote) readFeed(ctx context.Context, query url.Values, each func(statement []byte, cursor string) error) (last string, err error) {
-	response, err := r.send(ctx, http.MethodGet, "/statements/feed?"+query.Encode(), nil)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	lines := bufio.NewReaderSize(response.Body, 256<<10)
-	for {
-		text, err := lines.ReadBytes('\n')
-		if err != nil {
-			return "", fmt.Errorf("the feed broke off: %w", noEOF(err))
-		}
-		var line struct {
-			Cursor    string          `json:"cursor"`
-			Statement json.RawMessage `json:"statement"`
-			End       string          `json:"end"`
-		}
-		if err := json.Unmarshal(text, &line); err != nil {
-			return "", fmt.Errorf("the feed has a line that is not JSON: %w", err)
-		}
-		switch {
-		case line.End != "":
-			return "", fmt.Errorf("the hub ended the feed: %s", line.End)
-		case line.Statement == nil:
-			return line.Cursor, nil // all was given
-		}
-		if err := each(line.Statement, line.Cursor); err != nil {
-			return "", err
-		}
-	}
-}
-
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 // attached is what a statement says of its attachments.

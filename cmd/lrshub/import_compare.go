@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -80,35 +82,45 @@ func arrays(st map[string]any) {
 
 // compare reads what the feed has had since the import began, and holds it against what was sent.
 func (i *importing) compare(ctx context.Context) error {
-	bar := progress(i.remote, int64(len(i.expected)), "reading again")
 	sent := int64(len(i.expected))
-	err := i.feed(ctx, i.checkpoint.Before, func(text []byte, _ string) error {
-		var st struct {
-			ID uuid.UUID `json:"id"`
-		}
-		if err := json.Unmarshal(text, &st); err != nil {
-			return fmt.Errorf("the hub shows a statement without a UUID as id: %w", err)
-		}
-		want, ours := i.expected[st.ID]
-		if !ours {
-			return nil // somebody else's
-		}
-		got, err := expectationOf(text, want.has)
-		if err != nil {
-			return err
-		}
-		if got != want {
-			return exitError{exitFailed, fmt.Sprintf("statement %s is not what was sent: lrshub statement get %s shows it", st.ID, st.ID)}
-		}
-		delete(i.expected, st.ID)
-		i.result.New++
-		_ = bar.Set64(i.result.New)
-		return nil
-	})
+	bar := progress(i.remote, sent, "reading again")
+	done, err := i.hubTime(ctx)
+	if err != nil {
+		return err
+	}
+	all := func(through time.Time) bool { return len(i.expected) == 0 || through.After(done) } // what has not come then was there before
+	err = i.feedUntil(ctx, i.checkpoint.Before, all, func(text []byte, _ string) error { _ = bar.Set64(i.result.New); return i.check(text) })
 	_ = bar.Finish()
+	if errors.Is(err, errUnsettled) {
+		return exitError{exitPartly, "everything is stored, and could not be read again yet: " + err.Error()}
+	}
 	if err != nil {
 		return fmt.Errorf("read again what was stored: %w", err)
 	}
 	i.result.Existing, i.result.Verified = sent-i.result.New, true
+	return nil
+}
+
+// check holds one statement of the feed against what was sent.
+func (i *importing) check(text []byte) error {
+	var st struct {
+		ID uuid.UUID `json:"id"`
+	}
+	if err := json.Unmarshal(text, &st); err != nil {
+		return fmt.Errorf("the hub shows a statement without a UUID as id: %w", err)
+	}
+	want, ours := i.expected[st.ID]
+	if !ours {
+		return nil // somebody else's
+	}
+	got, err := expectationOf(text, want.has)
+	if err != nil {
+		return err
+	}
+	if got != want {
+		return exitError{exitFailed, fmt.Sprintf("statement %s is not what was sent: lrshub statement get %s shows it", st.ID, st.ID)}
+	}
+	delete(i.expected, st.ID)
+	i.result.New++
 	return nil
 }
