@@ -229,6 +229,16 @@ func (c *canary) refused() {
 	c.run("statement", "export", "--activity", "https://canary.example/"+c.token())
 	c.run("statement", "export", "--verb", c.token())
 	c.run("statement", "get", c.token())
+	for _, query := range [][]string{
+		{"--agent", "mailto:" + c.token() + "@canary.example"}, {"--agent", "mailto:" + c.token()}, {"--agent", `{"` + c.token() + `":1}`}, {"--registration", c.token()},
+		{"--activity", "https://canary.example/" + c.token()}, {"--activity-type", "https://canary.example/" + c.token(), "--count"}, {"--verb", c.token()},
+	} {
+		c.run(append([]string{"statement", "query"}, query...)...)
+	}
+	c.run("statement", "follow", "--after", c.token())
+	for _, body := range []string{`{"agent":{"mbox":"mailto:` + c.token() + `@canary.example"}}`, `{"agent":"` + c.token() + `"}`, `{"` + c.token() + `":1}`} {
+		c.xapi(http.MethodPost, "/api/v1/registrations/query", body)
+	}
 	c.run("sync", "status", c.token())
 	c.run("audit", "list", "--actor", c.token())
 }

@@ -155,9 +155,8 @@ func (f *feed) begin(ctx context.Context, q Feed) error {
 		f.at.After = r.Since.UnixMicro()
 	}
 	if q.Now {
-		err = f.road.db.ReadTenant(ctx, s.caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
-			now, err := records.ConsistentThrough(ctx, tx)
-			f.at.After = now.UnixMicro()
+		err = f.road.db.ReadTenant(ctx, s.caller.Tenant, func(ctx context.Context, tx *database.Tx) (err error) {
+			f.at.After, err = records.Newest(ctx, tx, f.road.now())
 			return err
 		})
 	}
@@ -204,6 +203,9 @@ func (f *feed) batch(ctx context.Context) (more bool, err error) {
 		f.count++
 	}
 	f.at.After, f.through = through, out.through
+	if at := records.StoredAt(through); at.After(f.through) { // an imported statement came later than its stored time says
+		f.through = at
+	}
 	if s.decision.Form == access.Pseudonymised {
 		f.through = truncate(f.through)
 	}

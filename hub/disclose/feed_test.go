@@ -302,3 +302,66 @@ func TestFeedFollows(t *testing.T) {
 		t.Fatal("nothing came")
 	}
 }
+
+// Imported statements come when they come, also while a transaction is open that keeps X-Experience-API-Consistent-Through back.
+func TestFeedOfAnImport(t *testing.T) {
+	w := newWorld(t)
+	bring := func(day int) uuid.UUID {
+		id := uuid.New()
+		text := said("ann", "tried", "a", fmt.Sprintf(`,"id":%q,"stored":"2019-01-%02dT00:00:00Z","authority":{"account":{"homePage":"https://other.example","name":"lrs"}}`, id, day))
+		batch, err := xapi.ParseBatch([]byte("["+text+"]"), xapi.V2, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		delivery, err := w.in.Delivery(one, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer delivery.Close()
+		if _, err := delivery.Import(t.Context(), writer, false); err != nil {
+			t.Fatal(err)
+		}
+		databasetest.Settle(t, w.db)
+		return id
+	}
+	ids := []uuid.UUID{bring(9), bring(3)}
+	open, err := w.owner.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = open.Rollback() }()
+	if _, err := open.Exec("SELECT pg_current_xact_id()"); err != nil {
+		t.Fatal(err)
+	}
+	all := &reached{}
+	if err := w.out.Feed(t.Context(), as(reader), disclose.Feed{}, all); err != nil || !slices.Equal(w.idsOf(all.texts), ids) {
+		t.Errorf("%v, %v", w.idsOf(all.texts), err)
+	}
+	if time.Since(all.through) > time.Minute {
+		t.Errorf("what came a moment ago was given, and yet the feed is through %v only", all.through)
+	}
+	now := w.feed(reader, disclose.Feed{Now: true})
+	if len(now.texts) > 0 {
+		t.Errorf("%d statements of the past", len(now.texts))
+	}
+	if err := open.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	later := bring(1)
+	for name, cursor := range map[string]string{"all": all.cursor, "now": now.cursor} {
+		if got := w.idsOf(w.feed(reader, disclose.Feed{After: cursor}).texts); !slices.Equal(got, []uuid.UUID{later}) {
+			t.Errorf("after %s: %v", name, got)
+		}
+	}
+}
+
+// reached keeps up to when the feed was read, too.
+type reached struct {
+	follower
+	through time.Time
+}
+
+func (r *reached) Reached(cursor string, through time.Time) error {
+	r.through = through
+	return r.follower.Reached(cursor, through)
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -45,6 +46,13 @@ func look(ctx context.Context, tx *database.Tx, after int64) (h horizon, err err
 func Newer(ctx context.Context, tx *database.Tx, after int64) (bool, error) {
 	h, err := look(ctx, tx, after)
 	return h != horizon{}, err
+}
+
+// Newest gives the position from which a feed gives only what comes later. It looks an hour back, for statements of late; without any there, that hour's beginning will do.
+func Newest(ctx context.Context, tx *database.Tx, now time.Time) (int64, error) {
+	after := now.Add(-time.Hour).UnixMicro()
+	h, err := look(ctx, tx, after)
+	return max(after, h.Native, h.Imported), err
 }
 
 // Next reads the feed's next statements. through is the position up to which the feed has now been read, from which it goes on: nothing will ever come
