@@ -184,3 +184,23 @@ func walk(n Node, depth int, nodes *int) error {
 	}
 	return nil
 }
+
+// Map gives the filter in which do has replaced each condition (each node but And, Or and Not).
+func Map(n Node, do func(Node) Node) Node {
+	all := func(nodes []Node) []Node {
+		list := make([]Node, len(nodes))
+		for i, below := range nodes {
+			list[i] = Map(below, do)
+		}
+		return list
+	}
+	switch n := n.(type) {
+	case And:
+		return And(all(n))
+	case Or:
+		return Or(all(n))
+	case Not:
+		return Not{Map(n.Node, do)}
+	}
+	return do(n)
+}

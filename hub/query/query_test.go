@@ -239,3 +239,23 @@ func TestMatchOnMissingValues(t *testing.T) {
 		})
 	}
 }
+
+func TestMap(t *testing.T) {
+	n := And{Or{Compare{"verb", Equal, "a"}, Not{In{"verb", []any{"b"}}}}, IsNull{"object"}, True{}}
+	seen := 0
+	got := Map(n, func(n Node) Node {
+		seen++
+		if c, ok := n.(Compare); ok {
+			c.Value = "z"
+			return c
+		}
+		return n
+	})
+	want := And{Or{Compare{"verb", Equal, "z"}, Not{In{"verb", []any{"b"}}}}, IsNull{"object"}, True{}}
+	if diff := cmp.Diff(Node(want), got); diff != "" || seen != 4 {
+		t.Errorf("%d conditions: %s", seen, diff)
+	}
+	if n[0].(Or)[0].(Compare).Value != "a" {
+		t.Error("the filter itself was changed")
+	}
+}

@@ -31,6 +31,9 @@ func Count(ctx context.Context, tx *database.Tx, q Query) (n int64, err error) {
 	if q.common, err = q.areCommon(ctx, tx); err != nil {
 		return 0, fmt.Errorf("records: look for types: %w", err)
 	}
+	if q.numbers, err = q.lookUp(ctx, tx); err != nil {
+		return 0, err
+	}
 	args := values{tx.Tenant}
 	var parts []string
 	for _, from := range q.sources() {
@@ -46,11 +49,11 @@ func Count(ctx context.Context, tx *database.Tx, q Query) (n int64, err error) {
 
 // ids selects the ids of all statements of a source.
 func (from source) ids(q Query, args *values) (string, error) {
-	policy, err := args.filter(q.Policy)
+	policy, err := args.filter(q.numbers.in(q.Policy))
 	if err != nil {
 		return "", err
 	}
-	own, err := args.filter(q.Filter)
+	own, err := args.filter(q.numbers.in(q.Filter))
 	if err != nil {
 		return "", err
 	}

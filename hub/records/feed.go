@@ -91,12 +91,16 @@ const (
 
 func (f Feed) read(ctx context.Context, tx *database.Tx, list []Row, where, order string, after, through any) ([]Row, error) {
 	q := Query{Verb: f.Verb, Activity: f.Activity, Bytes: f.Bytes}
+	var err error
+	if q.numbers, err = lookUp(ctx, tx, f.Policy, f.Filter, query.Compare{Column: "verb", Op: query.Equal, Value: f.Verb}); err != nil {
+		return nil, err
+	}
 	args := values{tx.Tenant, q.bytes(), after, through}
-	policy, err := args.filter(f.Policy)
+	policy, err := args.filter(q.numbers.in(f.Policy))
 	if err != nil {
 		return nil, err
 	}
-	own, err := args.filter(f.Filter)
+	own, err := args.filter(q.numbers.in(f.Filter))
 	if err != nil {
 		return nil, err
 	}

@@ -45,8 +45,9 @@ type Query struct {
 	Bytes        int       // no further row once the frames read are as large as this; 0: no bound
 	Fresh        bool      // see transactions that may be overtaken by one still open: for reading by id, never for paging
 
-	within time.Time // no row that comes after this in the order asked for; zero: no bound
-	common bool      // Types has more activities than are looked up one by one
+	within  time.Time // no row that comes after this in the order asked for; zero: no bound
+	numbers numbers   // of the verbs and purposes that the query names; nil: not looked up
+	common  bool      // Types has more activities than are looked up one by one
 }
 
 // Position is a place in the order of stored.
@@ -75,6 +76,9 @@ func Select(ctx context.Context, tx *database.Tx, q Query) (rows []Row, more boo
 	}
 	if q.common, err = q.areCommon(ctx, tx); err != nil {
 		return nil, false, fmt.Errorf("records: look for types: %w", err)
+	}
+	if q.numbers, err = q.lookUp(ctx, tx); err != nil {
+		return nil, false, err
 	}
 	references, err := q.references(ctx, tx)
 	if err != nil {

@@ -196,7 +196,7 @@ func (v *values) add(value any) string {
 }
 
 func (v *values) filter(n query.Node) (string, error) {
-	text, args, err := query.SQL(n, query.Statements, len(*v)+1)
+	text, args, err := query.SQL(n, columns, len(*v)+1)
 	*v = append(*v, args...)
 	if err != nil {
 		return "", fmt.Errorf("filter: %w", err)
@@ -206,11 +206,11 @@ func (v *values) filter(n query.Node) (string, error) {
 
 func (from source) text(tenant database.TenantID, q Query) (string, []any, error) {
 	args := values{tenant, q.bytes()}
-	policy, err := args.filter(q.Policy)
+	policy, err := args.filter(q.numbers.in(q.Policy))
 	if err != nil {
 		return "", nil, err
 	}
-	own, err := args.filter(q.Filter)
+	own, err := args.filter(q.numbers.in(q.Filter))
 	if err != nil {
 		return "", nil, err
 	}
@@ -290,7 +290,7 @@ func (q Query) asked(args *values) (string, error) {
 			query.Compare{Column: "authority", Op: query.Equal, Value: q.Authority}, query.Compare{Column: "actor", Op: query.Equal, Value: q.Authority},
 		})
 	}
-	text, err := args.filter(all)
+	text, err := args.filter(q.numbers.in(all))
 	if err != nil {
 		return "", err
 	}
