@@ -49,14 +49,14 @@ func (p *Person) add(id xapi.Identifier) {
 	}
 }
 
-// Names are looked for in so many of the latest statements of so many subjects.
+// Each of so many subjects is looked for in so many of the latest statements.
 const (
-	nameStatements = 20
-	maxNamed       = 20
+	maxLinked       = 100
+	latestMentioned = 20
 )
 
-// Person gives the Person object of an agent: its identifier and all others that the vault has linked with it, with the names that they have in the latest
-// statements that the caller may read. Of somebody whom nobody knows it is what the caller said. Errors: access.ErrDenied.
+// Person gives the Person object of an agent: its identifier and those that the vault has linked with it, each if a statement that the caller may read has it, with the
+// names that they have in the latest of these. Of somebody whom the caller could not know from statements it is what the caller said. Errors: access.ErrDenied.
 func (r *Road) Person(ctx context.Context, caller access.Caller, agent xapi.Agent) (Person, error) {
 	s, err := r.open(ctx, caller, access.Agents)
 	if err != nil {
@@ -66,34 +66,26 @@ func (r *Road) Person(ctx context.Context, caller access.Caller, agent xapi.Agen
 	if errors.Is(err, access.ErrUndecided) {
 		return Person{}, err
 	}
-	named := err == nil && statements.Form == access.Identified
+	reads := err == nil && statements.Form == access.Identified
 	var p Person
 	var subjects []uuid.UUID
 	err = r.db.ReadTenant(ctx, caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		p, subjects = Person{ObjectType: "Person"}, nil
 		subject, err := r.vault.Find(ctx, tx, agent.Identifier)
-		if errors.Is(err, vault.ErrUnknownSubject) || errors.Is(err, vault.ErrShredded) {
+		unknown := errors.Is(err, vault.ErrUnknownSubject) || errors.Is(err, vault.ErrShredded)
+		if err != nil && !unknown {
+			return err
+		}
+		if reads && !unknown {
+			reader := &session{road: r, caller: s.caller, tenant: s.tenant, decision: statements}
+			if subjects, err = reader.describe(ctx, tx, subject, &p); err != nil {
+				return err
+			}
+		}
+		if !slices.Contains(subjects, subject) {
 			p.add(agent.Identifier)
-			return nil
 		}
-		if err != nil {
-			return err
-		}
-		if subjects, err = r.vault.Person(ctx, tx, subject); err != nil {
-			return err
-		}
-		ids, err := s.identifiers(ctx, tx, subjects)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			p.add(id)
-		}
-		if named {
-			named := &session{road: r, caller: s.caller, tenant: s.tenant, decision: statements}
-			p.Name, err = named.names(ctx, tx, subjects, ids)
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return Person{}, fmt.Errorf("read person: %w", err)
@@ -101,6 +93,54 @@ func (r *Road) Person(ctx context.Context, caller access.Caller, agent xapi.Agen
 	return p, s.record(ctx, audit.Event{Kind: audit.AgentRead, Subjects: subjects, Fields: map[string]any{
 		"identifiers": len(subjects), "names": len(p.Name), "grants": s.decision.Grants, "policy": s.decision.Revision,
 	}})
+}
+
+// describe adds the identifiers and names of a subject's person that statements show, and gives the subjects that they are of.
+func (s *session) describe(ctx context.Context, tx *database.Tx, subject uuid.UUID, p *Person) (shown []uuid.UUID, err error) {
+	linked, err := s.road.vault.Person(ctx, tx, subject)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.Index(linked, subject); i > 0 { // the one that was asked for is among those looked at
+		linked[0], linked[i] = linked[i], linked[0]
+	}
+	var mentions [][]byte
+	for _, subject := range linked[:min(len(linked), maxLinked)] {
+		texts, err := s.mentions(ctx, tx, subject)
+		if err != nil {
+			return nil, err
+		}
+		if len(texts) > 0 {
+			shown, mentions = append(shown, subject), append(mentions, texts...)
+		}
+	}
+	ids, err := s.identifiers(ctx, tx, shown)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		p.add(id)
+	}
+	p.Name = []string{}
+	for _, text := range mentions {
+		p.Name = append(p.Name, namesIn(text, ids)...)
+	}
+	slices.Sort(p.Name)
+	p.Name = slices.Compact(p.Name)
+	return shown, nil
+}
+
+// mentions gives the latest statements in which a subject stands anywhere.
+func (s *session) mentions(ctx context.Context, tx *database.Tx, subject uuid.UUID) ([][]byte, error) {
+	rows, _, err := records.Select(ctx, tx, records.Query{
+		Policy: s.decision.Filter, Filter: query.Compare{Column: "voided", Op: query.Equal, Value: false}, Agent: subject, RelatedAgents: true, Limit: latestMentioned, Fresh: true,
+	})
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	var found shown
+	err = s.identified(ctx, tx, rows, &found)
+	return found.statements, err
 }
 
 // identifiers opens those of subjects, in the subjects' order.
@@ -121,28 +161,6 @@ func (s *session) identifiers(ctx context.Context, tx *database.Tx, subjects []u
 		list = append(list, agent.Identifier)
 	}
 	return list, nil
-}
-
-// names lists, each once and sorted, those that identifiers have in the latest statements of their subjects.
-func (s *session) names(ctx context.Context, tx *database.Tx, subjects []uuid.UUID, ids []xapi.Identifier) ([]string, error) {
-	names := []string{}
-	for _, subject := range subjects[:min(len(subjects), maxNamed)] {
-		rows, _, err := records.Select(ctx, tx, records.Query{
-			Policy: s.decision.Filter, Filter: query.Compare{Column: "voided", Op: query.Equal, Value: false}, Agent: subject, RelatedAgents: true, Limit: nameStatements,
-		})
-		if err != nil {
-			return nil, err
-		}
-		var found shown
-		if err := s.identified(ctx, tx, rows, &found); err != nil {
-			return nil, err
-		}
-		for _, text := range found.statements {
-			names = append(names, namesIn(text, ids)...)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
 }
 
 // namesIn gives the names that agents with one of these identifiers have in a statement.

@@ -116,29 +116,31 @@ func insertArguments(tenant database.TenantID, batch []*Statement) []any {
 // repeats tells, after some ids were not stored, which were, and whether the others are equal to what is there.
 func repeats(ctx context.Context, tx *database.Tx, batch []*Statement) (map[uuid.UUID]bool, error) {
 	ids := make([]uuid.UUID, len(batch))
-	digest := make(map[uuid.UUID]Digest, len(batch))
-	for i := range batch {
-		ids[i] = batch[i].ID
-		digest[batch[i].ID] = batch[i].Digest
+	ours := make(map[uuid.UUID]*Statement, len(batch))
+	for i, s := range batch {
+		ids[i], ours[s.ID] = s.ID, s
 	}
 	var rows []struct {
-		ID     uuid.UUID
-		Digest Digest
-		Ours   bool
+		ID      uuid.UUID
+		Digest  Digest
+		Purpose int32
+		Ours    bool
 	}
 	err := tx.SelectContext(ctx, &rows, `
 SELECT s.* FROM unnest($2::uuid[]) AS n(id)
-CROSS JOIN LATERAL (SELECT id, digest, xid = pg_current_xact_id() AS ours FROM statement WHERE tenant_id = $1 AND id = n.id LIMIT 1) AS s
+CROSS JOIN LATERAL (SELECT id, digest, purpose, xid = pg_current_xact_id() AS ours FROM statement WHERE tenant_id = $1 AND id = n.id LIMIT 1) AS s
 UNION ALL
-SELECT id, digest, false FROM statement_tombstone WHERE tenant_id = $1 AND id = ANY($2::uuid[])`, tx.Tenant, database.UUIDs(ids))
+SELECT id, digest, 0, false FROM statement_tombstone WHERE tenant_id = $1 AND id = ANY($2::uuid[])`, tx.Tenant, database.UUIDs(ids))
 	if err != nil {
 		return nil, fmt.Errorf("records: look for repeats: %w", err)
 	}
 	stored := make(map[uuid.UUID]bool, len(batch))
 	for _, r := range rows {
-		if r.Ours {
+		s := ours[r.ID]
+		switch {
+		case r.Ours:
 			stored[r.ID] = true
-		} else if !r.Digest.Same(digest[r.ID]) {
+		case !r.Digest.Same(s.Digest), r.Purpose != 0 && r.Purpose != s.Purpose: // of another purpose: it would be acknowledged, and not be found for this one
 			return nil, fmt.Errorf("%w: %s", ErrConflict, r.ID)
 		}
 	}
