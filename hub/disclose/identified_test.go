@@ -167,6 +167,16 @@ func TestVoiding(t *testing.T) {
 	}
 	second := w.post(writer, void(voiding))[0] // a voiding statement cannot be voided
 	w.finds("voiding the voiding", reader, disclose.Query{}, second, voiding, target[1])
+	foreign := writer
+	foreign.Purpose = "accreditation"
+	w.post(foreign, void(target[1])) // knows the id, but writes for another purpose
+	w.finds("voided for another purpose", reader, disclose.Query{}, second, voiding, target[1])
+	if _, err := w.out.Statement(t.Context(), reader, target[1], true); !errors.Is(err, records.ErrNotFound) {
+		t.Errorf("voidedStatementId of one that was voided for another purpose: %v", err)
+	}
+	if _, err := w.out.Statement(t.Context(), reader, target[1], false); err != nil {
+		t.Errorf("statementId of one that was voided for another purpose: %v", err)
+	}
 }
 
 func TestMore(t *testing.T) {

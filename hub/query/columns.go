@@ -66,8 +66,9 @@ var Statements = Columns{
 	"duration":     {Expr: "s.duration", Type: Double, Nullable: true}, // seconds
 	"connection":   {Expr: "s.connection_id", Type: UUID, Nullable: true},
 	"purpose":      {Expr: "s.purpose", Type: Text, Lookup: &Lookup{Table: "purpose", Key: "id", Value: "name"}},
-	// OFFSET 0: a probe for each row, where the planner might read all voidings for every page. A voiding statement is never voided (Data 2.3.2).
-	"voided": {Expr: "(EXISTS (SELECT FROM voiding AS v WHERE v.tenant_id = s.tenant_id AND v.target = s.id OFFSET 0)" +
+	// OFFSET 0: a probe for each row, where the planner might read all voidings for every page. A voiding statement is never voided (Data 2.3.2), and no other by one
+	// of another purpose.
+	"voided": {Expr: "(EXISTS (SELECT FROM voiding AS v WHERE v.tenant_id = s.tenant_id AND v.target = s.id AND v.purpose = s.purpose OFFSET 0)" +
 		" AND NOT EXISTS (SELECT FROM voiding AS v WHERE v.tenant_id = s.tenant_id AND v.statement_id = s.id OFFSET 0))", Type: Boolean},
 }
 

@@ -214,21 +214,22 @@ func distinct(uses []ActivityUse) []ActivityUse {
 	return slices.Compact(sorted)
 }
 
-// insertVoidings records what was voided, whether or not it is there (Data 2.3.2: it need not be). That a voiding statement cannot be voided is decided when it is read
-// (query.Statements, voided): here, the order of arrival would count.
+// insertVoidings records what was voided, whether or not it is there (Data 2.3.2: it need not be). That a voiding statement cannot be voided, and no statement by one of another purpose, is
+// decided when it is read (query.Statements, voided): here, the order of arrival would count.
 func insertVoidings(ctx context.Context, tx *database.Tx, batch []*Statement, stored map[uuid.UUID]bool) error {
 	var ids, targets []uuid.UUID
+	var purposes []int32
 	for i := range batch {
 		if stored[batch[i].ID] && batch[i].Voids != uuid.Nil {
-			ids, targets = append(ids, batch[i].ID), append(targets, batch[i].Voids)
+			ids, targets, purposes = append(ids, batch[i].ID), append(targets, batch[i].Voids), append(purposes, batch[i].Purpose)
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
-INSERT INTO voiding (tenant_id, statement_id, target) SELECT $1, n.* FROM unnest($2::uuid[], $3::uuid[]) AS n`,
-		tx.Tenant, database.UUIDs(ids), database.UUIDs(targets))
+INSERT INTO voiding (tenant_id, statement_id, target, purpose) SELECT $1, n.* FROM unnest($2::uuid[], $3::uuid[], $4::integer[]) AS n`,
+		tx.Tenant, database.UUIDs(ids), database.UUIDs(targets), database.Int4s(purposes))
 	if err != nil {
 		return fmt.Errorf("records: insert voidings: %w", err)
 	}

@@ -45,6 +45,37 @@ func TestVoidingInEveryOrder(t *testing.T) {
 	}
 }
 
+// One who writes for another purpose voids nothing by knowing an id, whichever comes first; a voiding of the same purpose counts beside it.
+func TestVoidingOfAnotherPurposeVoidsNothing(t *testing.T) {
+	db := databasetest.New(t)
+	for _, order := range permutations([]int{0, 1, 2}) {
+		for purpose := int32(1); purpose <= 2; purpose++ { // of the target; the other is that of the foreign voiding
+			me := uuid.New()
+			target, foreign, own := statement(me), statement(uuid.New()), statement(uuid.New())
+			target.Purpose, foreign.Purpose, own.Purpose = purpose, 3-purpose, purpose
+			for _, s := range []*records.Statement{&foreign, &own} {
+				s.Voids, s.ObjectKind, s.Object = target.ID, xapi.ObjectStatementRef, target.ID
+			}
+			list := []records.Statement{target, foreign, own}
+			there := map[int]bool{}
+			for _, i := range order {
+				write(t, db, list[i])
+				if there[i] = true; !there[0] {
+					continue
+				}
+				for _, voided := range []bool{true, false} {
+					is := query.Compare{Column: "voided", Op: query.Equal, Value: voided}
+					for how, q := range map[string]records.Query{"agent": {Agent: me, Filter: is}, "id": {ID: target.ID, Filter: is}} {
+						if got, want := len(read(t, db, 1, q)) == 1, there[2] == voided; got != want {
+							t.Errorf("order %v, purpose %d, after %d: found by %s with voided %v: %v", order, purpose, i, how, voided, got)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 func permutations(of []int) (all [][]int) {
 	if len(of) == 0 {
 		return [][]int{nil}

@@ -101,6 +101,6 @@ func insertRow(ctx context.Context, tx *database.Tx, i int, row query.Row) error
 	if err != nil || row["voided"] == false {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO voiding (tenant_id, target, statement_id) VALUES ($1, $2, $3)", tx.Tenant, row["id"], uuid.New())
+	_, err = tx.ExecContext(ctx, "INSERT INTO voiding (tenant_id, target, statement_id, purpose) VALUES ($1, $2, $3, $4)", tx.Tenant, row["id"], uuid.New(), keys["purpose"])
 	return err
 }
