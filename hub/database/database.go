@@ -113,7 +113,7 @@ func Open(ctx context.Context, databaseURL string) (*DB, error) {
 	db.SetConnMaxIdleTime(maxIdleTime)
 	var privileged bool
 	if err := db.QueryRowContext(ctx, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user").Scan(&privileged); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database: %w", describe(err)), db.Close())
+		return nil, errors.Join(fmt.Errorf("open database: %w", describe(ctx, err)), db.Close())
 	}
 	if privileged {
 		return nil, errors.Join(fmt.Errorf("open database: %w; connect as the role that migrate made", ErrPrivileged), db.Close())
@@ -150,12 +150,12 @@ func withoutURL(err error) error {
 func (db *DB) Tenants(ctx context.Context) ([]Tenant, error) {
 	var tenants []Tenant
 	if err := db.SelectContext(ctx, &tenants, "SELECT id, name FROM tenant ORDER BY id"); err != nil {
-		return nil, fmt.Errorf("list tenants: %w", describe(err))
+		return nil, fmt.Errorf("list tenants: %w", describe(ctx, err))
 	}
 	return tenants, nil
 }
 
 // One reads one value that belongs to no tenant, such as which tenant a credential is of. Its errors are those of a tenant's transaction.
 func (db *DB) One(ctx context.Context, into any, query string, args ...any) error {
-	return describe(db.GetContext(ctx, into, query, args...))
+	return describe(ctx, db.GetContext(ctx, into, query, args...))
 }

@@ -253,6 +253,37 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// A statement that takes longer than it may can succeed when there is less to do; one whose caller is gone is nobody's failure.
+func TestStatementTimeout(t *testing.T) {
+	db := databasetest.New(t)
+	sleep := func(ctx context.Context, tx *database.Tx) error {
+		_, err := tx.ExecContext(ctx, "SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(20)")
+		return err
+	}
+	if err := db.Tenant(t.Context(), databasetest.Default, sleep); !errors.Is(err, database.ErrUnavailable) || pq.As(err, "57014") == nil {
+		t.Errorf("out of time: %v", err)
+	}
+	for want, gone := range map[error]func() (context.Context, context.CancelFunc){
+		context.Canceled: func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(50*time.Millisecond, cancel)
+			return ctx, cancel
+		},
+		context.DeadlineExceeded: func() (context.Context, context.CancelFunc) {
+			return context.WithTimeout(t.Context(), 50*time.Millisecond)
+		},
+	} {
+		ctx, cancel := gone()
+		err := db.Tenant(ctx, databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
+			_, err := tx.ExecContext(ctx, "SELECT pg_sleep(20)")
+			return err
+		})
+		if cancel(); !errors.Is(err, want) || errors.Is(err, database.ErrUnavailable) {
+			t.Errorf("the caller is gone: %v, want %v", err, want)
+		}
+	}
+}
+
 func TestConnectionLost(t *testing.T) {
 	db, owner := withNotes(t)
 	lose := func() error {

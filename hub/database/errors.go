@@ -44,9 +44,9 @@ func (w withheld) Error() string {
 
 func (w withheld) Unwrap() error { return w.err }
 
-// describe gives an error its sentinel, and takes row values out of its text: messages of class 22 (data exception) quote
+// describe gives an error of work under ctx its sentinel, and takes row values out of its text: messages of class 22 (data exception) quote
 // what they refused, those of other classes name tables, columns and constraints only.
-func describe(err error) error {
+func describe(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -54,6 +54,8 @@ func describe(err error) error {
 		switch {
 		case bad.Code.Class() == "22":
 			return withheld{bad}
+		case bad.Code == queryCanceled && ctx.Err() != nil: // by whoever asked
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		case isUnavailable(bad.Code):
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
@@ -66,9 +68,12 @@ func describe(err error) error {
 	return err
 }
 
+// queryCanceled is what Postgres says of a statement that took longer than it may, and of one whose caller is gone.
+const queryCanceled pqerror.Code = "57014"
+
 func isUnavailable(code pqerror.Code) bool {
 	switch code {
-	case "57P01", "57P02", "57P03", "53300": // shutdowns, cannot connect now, too many connections
+	case queryCanceled, "57P01", "57P02", "57P03", "53300": // out of its time (statement_timeout), shutdowns, cannot connect now, too many connections
 		return true
 	}
 	return code.Class() == "08" // connection exceptions

@@ -19,7 +19,7 @@ func (db *DB) Listen(ctx context.Context, channel string) (<-chan string, error)
 	case err := <-subscribed:
 		if err != nil {
 			listener.Close()
-			return nil, fmt.Errorf("listen on %s: %w", channel, describe(err))
+			return nil, fmt.Errorf("listen on %s: %w", channel, describe(ctx, err))
 		}
 	case <-ctx.Done():
 		listener.Close()

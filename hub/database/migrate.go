@@ -45,11 +45,11 @@ func migrate(ctx context.Context, ownerURL string, steps fs.FS, app AppRole) (er
 	defer db.Close()
 	lock, err := db.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("migrate: %w", describe(err))
+		return fmt.Errorf("migrate: %w", describe(ctx, err))
 	}
 	defer lock.Close() // ends the session, and with it the lock: the pool is closed right after
 	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrateLock); err != nil {
-		return fmt.Errorf("migrate: wait for other starts: %w", describe(err))
+		return fmt.Errorf("migrate: wait for other starts: %w", describe(ctx, err))
 	}
 	if err := stepUp(ctx, db, steps); err != nil {
 		return err
@@ -67,7 +67,7 @@ func stepUp(ctx context.Context, db *sql.DB, steps fs.FS) error {
 	}
 	current, target, err := provider.GetVersions(ctx)
 	if err != nil {
-		return fmt.Errorf("migrate: read the schema version: %w", describe(err))
+		return fmt.Errorf("migrate: read the schema version: %w", describe(ctx, err))
 	}
 	if current > target {
 		return fmt.Errorf("%w: its schema is version %d, this binary knows %d; start the newer lrshub, or restore a backup made before the upgrade", ErrNewer, current, target)
@@ -91,11 +91,11 @@ func Version(ctx context.Context, ownerURL string) (int64, error) {
 	defer db.Close()
 	var migrated bool
 	if err := db.QueryRowContext(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&migrated); err != nil || !migrated {
-		return 0, describe(err)
+		return 0, describe(ctx, err)
 	}
 	var version int64
 	if err := db.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM goose_db_version").Scan(&version); err != nil {
-		return 0, fmt.Errorf("read the schema version: %w", describe(err))
+		return 0, fmt.Errorf("read the schema version: %w", describe(ctx, err))
 	}
 	return version, nil
 }
@@ -120,7 +120,7 @@ func ensureRole(ctx context.Context, db *sql.DB, app AppRole) error {
 		EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member JOIN pg_roles g ON g.oid = m.roleid WHERE r.rolname = $1 AND g.rolname = $2)`,
 		app.Name, groupRole).Scan(&there, &member)
 	if err != nil {
-		return fmt.Errorf("look up role %s: %w", app.Name, describe(err))
+		return fmt.Errorf("look up role %s: %w", app.Name, describe(ctx, err))
 	}
 	statement := "ALTER ROLE " + pq.QuoteIdentifier(app.Name) + " LOGIN INHERIT"
 	if !there {

@@ -66,11 +66,11 @@ func (db *DB) repeat(ctx context.Context, tenant TenantID, opening string, fn fu
 			return nil
 		}
 		if attempt == attempts || !isConflict(err) {
-			return describe(err)
+			return describe(ctx, err)
 		}
 		select {
 		case <-ctx.Done():
-			return describe(errors.Join(ctx.Err(), err))
+			return describe(ctx, errors.Join(ctx.Err(), err))
 		case <-time.After(rand.N(10 * time.Millisecond << attempt)):
 		}
 	}
