@@ -41,7 +41,10 @@ line, compressed with gzip or not), from a file or standard input.
 
 Statements keep their id, stored and authority; those that the hub has already are left alone. The credential needs the scope statements/import, for
 documents also state and profile. An import that was broken off goes on where it was when it is run again. At its end what was stored is read again from the
-hub's feed and compared with what was sent (this needs a scope that reads, such as all/read).`,
+hub's feed and compared with what was sent (this needs a scope that reads, such as all/read).
+
+By their stored the statements stand in the past: what X-Experience-API-Consistent-Through announced before an import does not cover it, and who asks only for
+what was stored since then misses them. Who follows the feed by position (lrshub statement follow) sees them when they come.`,
 		Example: `  lrshub statement import ./old-store --token "$TOKEN"
   zcat statements.ndjson.gz | lrshub statement import - --rejected rejected.ndjson`,
 		Args: exactly("FOLDER|FILE|-"),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -18,6 +19,9 @@ import (
 
 // ErrFuture: a statement of another store says that it was stored at a time that is still to come.
 var ErrFuture = errors.New("ingest: a statement's stored is in the future")
+
+// ErrStored: a statement of another store says that it was stored at the first moment of the year 1, which is what no time looks like, or before.
+var ErrStored = errors.New("ingest: a statement's stored is not after the first moment of the year 1")
 
 // Statements stores a batch that an xAPI client sent without attachments beside it; see Delivery.Store.
 func (r *Road) Statements(ctx context.Context, caller access.Caller, define bool, batch []*xapi.Statement) ([]uuid.UUID, error) {
@@ -40,9 +44,12 @@ func (d *Delivery) Store(ctx context.Context, caller access.Caller, define bool)
 }
 
 // Import is Store for statements of another store: they keep the authority and the stored time that they have. What lacks one gets it as in Store. Errors: those of
-// Store, and ErrFuture.
+// Store, ErrFuture and ErrStored.
 func (d *Delivery) Import(ctx context.Context, caller access.Caller, define bool) ([]uuid.UUID, error) {
 	for _, st := range d.batch {
+		if !st.StoredSpan.IsZero() && !st.Stored.After(time.Time{}) {
+			return nil, ErrStored
+		}
 		if st.Stored.After(d.road.now()) {
 			return nil, ErrFuture
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,6 +115,7 @@ func (d documentResource) get(f *face) action {
 			if since, err = xapi.ParseTime(query.Get("since"), r.version); err != nil {
 				return bad("since must be a timestamp (RFC 3339)")
 			}
+			since = onGrid(since)
 		}
 		if name.ID == "" {
 			ids, updated, err := f.reader.DocumentIDs(r.Context(), r.caller, name, since)
@@ -130,9 +132,17 @@ func (d documentResource) get(f *face) action {
 		if err != nil {
 			return err
 		}
-		h := w.Header()
+		h, etag := w.Header(), ingest.ETag(doc.Content)
+		p := d.precondition(r) // RFC 9110 section 13.2.2
+		if p.Match != nil && !matches(p.Match, etag) {
+			return ingest.ErrPrecondition
+		}
+		h.Set("ETag", etag)
+		if p.NoneMatch != nil && matches(p.NoneMatch, etag) {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
 		h.Set("Last-Modified", doc.Updated.Format(http.TimeFormat))
-		h.Set("ETag", ingest.ETag(doc.Content))
 		h.Set("Content-Type", doc.ContentType)
 		h.Set("Content-Length", strconv.Itoa(len(doc.Content)))
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -178,6 +188,9 @@ func (d documentResource) delete(f *face) action {
 			return err
 		}
 		if name.ID == "" {
+			if p := d.precondition(r); p.Match != nil || p.NoneMatch != nil {
+				return bad("If-Match and If-None-Match are about one document: name it by %s, or delete them all without a condition", d.id)
+			}
 			err = f.writer.DeleteStates(r.Context(), r.caller, name)
 		} else {
 			err = f.writer.DeleteDocument(r.Context(), r.caller, name, d.precondition(r))
@@ -213,6 +226,11 @@ func tags(values []string) []string {
 		list = append(list, tag)
 	}
 	return list
+}
+
+// matches tells whether a list of entity tags has that of the document that is there.
+func matches(tags []string, etag string) bool {
+	return slices.Contains(tags, "*") || slices.Contains(tags, etag)
 }
 
 // readDocument reads a body of any type.

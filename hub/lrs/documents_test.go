@@ -180,6 +180,52 @@ func TestStates(t *testing.T) {
 	equal(t, "an unknown hash", c.do("GET", sha, "").status, 404)
 }
 
+// A reader who has a document already is sent none (RFC 9110 section 13).
+func TestDocumentConditionalReads(t *testing.T) {
+	w := newWorld(t)
+	for _, version := range []string{"1.0.3", "2.0.0"} {
+		c := w.client(databasetest.Default, version, "all")
+		for name, place := range places("r" + version) {
+			equal(t, name+" of nothing", c.do("GET", place[0], "", "If-None-Match", "*").status, 404)
+			equal(t, name+" of nothing, If-Match", c.do("GET", place[0], "", "If-Match", "*").status, 404)
+			equal(t, "PUT", c.do("PUT", place[0], "1", "If-None-Match", "*").status, 204)
+			const etag, other = `"356a192b7913b04c54574d18c28d46e6395428ab"`, `"da4b9237bacccdf19c0760cab7aec4a8359010b0"`
+			for _, r := range []struct {
+				header, value string
+				status        int
+			}{
+				{"If-None-Match", etag, 304}, {"If-None-Match", other + ", W/" + etag, 304}, {"If-None-Match", "*", 304}, {"If-None-Match", other, 200},
+				{"If-Match", etag, 200}, {"If-Match", "*", 200}, {"If-Match", other, 412},
+			} {
+				for _, method := range []string{"GET", "HEAD"} {
+					a := c.do(method, place[0], "", r.header, r.value)
+					body := map[bool]string{true: "1"}[r.status == 200 && method == "GET"]
+					if a.status != r.status || r.status != 412 && (a.header.Get("ETag") != etag || a.body != body) {
+						t.Errorf("%s %s: %s: %s: %d %v %s", name, method, r.header, r.value, a.status, a.header, a.body)
+					}
+				}
+			}
+			equal(t, "If-Match goes first", c.do("GET", place[0], "", "If-Match", other, "If-None-Match", etag).status, 412)
+		}
+	}
+}
+
+// A condition on the deletion of several is refused: none of them would be held against it.
+func TestDeleteStatesUnconditionally(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(databasetest.Default, "2.0.0", "all")
+	place := places("d")["state"]
+	equal(t, "PUT", c.do("PUT", place[0], "1", "If-None-Match", "*").status, 204)
+	for _, header := range []string{"If-Match", "If-None-Match"} {
+		for _, tag := range []string{"*", `"x"`} {
+			equal(t, header+tag, c.do("DELETE", place[1], "", header, tag).status, 400)
+		}
+	}
+	equal(t, "it is there", c.do("GET", place[0], "").body, "1")
+	equal(t, "without", c.do("DELETE", place[1], "").status, 204)
+	equal(t, "gone", c.do("GET", place[0], "").status, 404)
+}
+
 func TestDocumentRequests(t *testing.T) {
 	w := newWorld(t)
 	c := w.client(databasetest.Default, "2.0.0", "all")
@@ -203,6 +249,13 @@ func TestDocumentRequests(t *testing.T) {
 		at("activities/profile", "activityId", course):                                                                "PUT POST DELETE",
 		at("activities/profile", "activityId", course, "profileId", "a", "registration", uuid.NewString()):            "GET PUT POST DELETE",
 		at("activities/profile", "profileId", "a"):                                                                    "GET PUT POST DELETE",
+		at("activities/state", "activityId", course, "agent", agent, "stateId", "\xff"):                               "GET PUT POST DELETE",
+		at("activities/state", "activityId", course+"\xff", "agent", agent, "stateId", "a"):                           "GET PUT POST DELETE",
+		at("agents/profile", "agent", `{"mbox":"mailto:ann@example.org","name":"`+"\xff"+`"}`, "profileId", "a"):      "GET PUT POST DELETE",
+		at("activities/profile", "activityId", course, "profileId", "a\xc3"):                                          "GET PUT POST DELETE",
+		at("agents", "agent", `{"mbox":"mailto:ann@example.org","name":"`+"\xff"+`"}`):                                "GET",
+		at("activities", "activityId", course+"\xff"):                                                                 "GET",
+		at("statements", "verb", "http://a.example/\xff"):                                                             "GET", at("statements", "more", "\xff"): "GET",
 		at("agents"): "GET", at("agents", "agent", "{}"): "GET", at("agents", "agent", agent, "x", "y"): "GET",
 		at("activities"): "GET", at("activities", "activityId", "x"): "GET", at("activities", "activityId", course, "x", "y"): "GET",
 	} {

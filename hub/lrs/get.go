@@ -170,7 +170,7 @@ func readQuery(query url.Values, version xapi.Version) (q disclose.Query, err er
 		if *target, err = xapi.ParseTime(query.Get(name), version); err != nil {
 			return q, bad("%s must be a timestamp (RFC 3339)", name)
 		}
-		if target.IsZero() {
+		if *target = onGrid(*target); target.IsZero() {
 			*target = target.Add(1) // the first moment of the year 1 is a bound too, not none
 		}
 	}
@@ -181,6 +181,9 @@ func readQuery(query url.Values, version xapi.Version) (q disclose.Query, err er
 	}
 	return q, nil
 }
+
+// onGrid cuts a bound down to the microseconds that the store's times have: stored is after, or not after, either of the two alike. Postgres would round.
+func onGrid(bound time.Time) time.Time { return bound.Truncate(time.Microsecond) }
 
 func boolean(query url.Values, name string) (bool, error) {
 	switch query.Get(name) {

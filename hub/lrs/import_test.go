@@ -59,6 +59,14 @@ func TestImport(t *testing.T) {
 	}
 	future := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	equal(t, "the future", c.do("POST", statements, kept(uuid.NewString(), future, named), "Lrshub-Import", "true").status, 400)
+	for _, stored := range []string{"0001-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "0000-06-01T00:00:00Z"} {
+		a := c.do("POST", statements, kept(uuid.NewString(), stored, named), "Lrshub-Import", "true")
+		if a.status != 400 || !strings.Contains(a.body, "stored") {
+			t.Errorf("stored %s: %d %s", stored, a.status, a.body)
+		}
+	}
+	old := kept(uuid.NewString(), "0001-01-01T00:00:00.000001Z", named)
+	equal(t, "the first moment that is one", c.do("POST", statements, old, "Lrshub-Import", "true").status, 200)
 	equal(t, "a word", c.do("POST", statements, kept(uuid.NewString(), "2020-01-01T00:00:00Z", named), "Lrshub-Import", "yes").status, 400)
 	equal(t, "without the header", c.do("POST", statements, sent[0]).status, 403)
 	for _, scope := range []string{"all", "admin", "statements/write"} {

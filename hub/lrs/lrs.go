@@ -10,8 +10,10 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -101,7 +103,7 @@ func (f *face) handler() http.Handler {
 	mux.HandleFunc("/xapi/agents", f.with(notAllowed("GET, HEAD")))
 	mux.HandleFunc("GET /xapi/activities", f.with(f.getActivity))
 	mux.HandleFunc("/xapi/activities", f.with(notAllowed("GET, HEAD")))
-	mux.HandleFunc("GET /xapi/about", about)
+	mux.HandleFunc("/xapi/about", about)
 	mux.HandleFunc("/xapi/{anything...}", f.with(func(http.ResponseWriter, request) error {
 		return problem{http.StatusNotFound, "this hub has no such resource"}
 	}))
@@ -162,10 +164,17 @@ func (f *face) with(do action) http.HandlerFunc {
 }
 
 // parameters reads the query strictly: a filter that is not understood must not be left out.
-func (r request) parameters() (url.Values, error) {
+func (r request) parameters() (url.Values, error) { return parameters(r.Request) }
+
+func parameters(r *http.Request) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, bad("the query string is malformed")
+	}
+	for name, values := range query {
+		if !utf8.ValidString(name) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+			return nil, bad("the query string is not UTF-8 where its %%-escapes are read")
+		}
 	}
 	return query, nil
 }
@@ -183,7 +192,19 @@ func (f *face) allowed(r request, action, resource string) error {
 }
 
 // about tells which versions are spoken (Communication 2.8). It asks for nobody's name.
-func about(w http.ResponseWriter, _ *http.Request) {
+func about(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Experience-API-Version", xapi.V2.String())
+	query, err := parameters(r)
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		err = notAllowed("GET, HEAD")(w, request{})
+	case err == nil:
+		err = onlyKnown(query)
+	}
+	if err != nil {
+		w.Header().Set("Connection", "close") // nobody reads the body that there may be
+		respond(w, err)
+		return
+	}
 	writeJSON(w, http.StatusOK, map[string]any{"version": []string{"2.0.0", "1.0.3"}})
 }

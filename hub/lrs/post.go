@@ -67,7 +67,8 @@ func (f *face) receive(w http.ResponseWriter, r request, terms terms, parse pars
 	return terms.store(r, d)
 }
 
-// importHeader asks, with the value true, that statements keep the authority and the stored time that another store gave them.
+// importHeader asks, with the value true, that statements keep the authority and the stored time that another store gave them. By stored they stand in the past: what
+// X-Experience-API-Consistent-Through has announced before does not cover them. Who follows by position (the feed) sees them when they come.
 const importHeader = "Lrshub-Import"
 
 // terms are on what terms statements are stored.

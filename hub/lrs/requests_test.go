@@ -216,6 +216,21 @@ func TestAlternateSyntax(t *testing.T) {
 	equal(t, "a form beyond its limit", form("?method=PUT", url.Values{"content": {strings.Repeat("x", 5<<20)}}).status, 413)
 }
 
+// Who asks which versions there are need not say who asks, but must ask for just that.
+func TestAbout(t *testing.T) {
+	w := newWorld(t)
+	stranger := caller{world: w}
+	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
+		a := stranger.do(method, "/xapi/about", "")
+		equal(t, method, fmt.Sprint(a.status, a.header.Get("Allow"), a.header.Get("X-Experience-API-Version")), "405GET, HEAD2.0.0")
+	}
+	for query, want := range map[string]int{"": 200, "?x=1": 400, "?x=%ff": 400, "?%zz": 400} {
+		for _, method := range []string{"GET", "HEAD"} {
+			equal(t, method+query, stranger.do(method, "/xapi/about"+query, "").status, want)
+		}
+	}
+}
+
 func TestOtherResources(t *testing.T) {
 	w := newWorld(t)
 	c := w.client(databasetest.Default, "1.0.3", "all")

@@ -67,6 +67,8 @@ func respond(w http.ResponseWriter, err error) {
 		p = problem{http.StatusBadRequest, "this continuation is not valid for this credential: start the query again"}
 	case errors.Is(err, ingest.ErrFuture):
 		p = problem{http.StatusBadRequest, "a statement's stored is in the future: mend the clocks, or leave stored out and the hub sets it"}
+	case errors.Is(err, ingest.ErrStored):
+		p = problem{http.StatusBadRequest, "a statement's stored is in the first moment of the year 1 or before it: mend it, or leave stored out and the hub sets it"}
 	case errors.Is(err, ingest.ErrPrecondition):
 		p = problem{http.StatusPreconditionFailed, "the document is not what If-Match or If-None-Match says: read it again"}
 	case errors.Is(err, ingest.ErrUnconditional):

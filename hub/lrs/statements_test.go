@@ -86,6 +86,7 @@ func TestGet(t *testing.T) {
 		}
 		return text
 	}
+	finer := func(id string) string { return strings.TrimSuffix(stored(id), "Z") + "999Z" } // not yet the next one's time
 	ann := escape(`{"mbox":"mailto:ann@example.org"}`)
 	for query, want := range map[string][]int{
 		"":                                      {2, 1, 0},
@@ -100,6 +101,9 @@ func TestGet(t *testing.T) {
 		"since=" + escape(stored(ids[1])):                                             {2},
 		"until=" + escape(stored(ids[1])):                                             {1, 0},
 		"since=" + escape(stored(ids[0])) + "&until=" + escape(stored(ids[1])):        {1},
+		"since=" + escape(finer(ids[1])):                                              {2},
+		"until=" + escape(finer(ids[1])):                                              {1, 0},
+		"since=" + escape(finer(ids[0])) + "&until=" + escape(finer(ids[0])):          nil,
 		"format=exact&attachments=false":                                              {2, 1, 0},
 		"agent=" + escape(`{"mbox":"mailto:zoe@example.org"}`):                        nil,
 	} {
