@@ -124,6 +124,12 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
+	bot := hubAgent("client/bot") // with the hub's own home page, and no authority
+	account := `{"account":{"homePage":"` + home + `","name":"client/bot"}}`
+	mentioned := w.post(writer, `{"actor":`+account+`,"verb":{"id":"http://adlnet.gov/expapi/verbs/met"},"object":{"id":"https://school.example/a"}}`,
+		`{"actor":`+mbox("bob")+`,"verb":{"id":"http://adlnet.gov/expapi/verbs/met"},"object":{"objectType":"Agent",`+account[1:]+`}`, said("bob", "met", "a", `,"context":{"instructor":`+account+`}`))
+	w.finds("an account of the hub", reader, disclose.Query{Agent: bot}, mentioned[1], mentioned[0])
+	w.finds("an account of the hub, related", reader, disclose.Query{Agent: bot, RelatedAgents: true}, mentioned[2], mentioned[1], mentioned[0])
 	w.finds("another tenant", stranger, disclose.Query{})
 	w.finds("another tenant, agent", stranger, disclose.Query{Agent: agent("ann")})
 	if _, err := w.out.Statement(t.Context(), stranger, ids[0], false); !errors.Is(err, records.ErrNotFound) {

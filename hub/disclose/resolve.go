@@ -20,7 +20,6 @@ import (
 type resolved struct {
 	Agent         uuid.UUID        `json:"agent,omitzero"`
 	Related       bool             `json:"related,omitzero"`
-	Authority     uuid.UUID        `json:"authority,omitzero"` // as authority or actor
 	Activity      uuid.UUID        `json:"activity,omitzero"`
 	Anywhere      bool             `json:"anywhere,omitzero"` // the activity in any place, else as object
 	Verb          string           `json:"verb,omitempty"`
@@ -64,9 +63,6 @@ func (s *session) resolve(ctx context.Context, q Query) (resolved, error) {
 	})
 	if errors.Is(err, vault.ErrUnknownSubject) || errors.Is(err, vault.ErrShredded) {
 		r.empty, err = true, nil
-	}
-	if q.RelatedAgents && q.Agent.Identifier.HomePage == s.road.homePage { // an account of the hub: an authority, and the actor of voidings
-		r.Agent, r.Authority = uuid.Nil, r.Agent
 	}
 	return r, err
 }
@@ -185,7 +181,7 @@ func (s *session) query(r resolved) records.Query {
 	return records.Query{
 		Policy: s.decision.Filter, Filter: filter, Targets: s.decision.Form == access.Identified && r.id == uuid.Nil && !r.empty && r.Search == nil,
 		Verbs: more.Verbs, Activities: more.Activities, Types: more.Types, Registrations: more.Registrations,
-		Agent: r.Agent, RelatedAgents: r.Related, Authority: r.Authority, Verb: r.Verb, Activity: r.Activity, RelatedActivities: r.Anywhere,
+		Agent: r.Agent, RelatedAgents: r.Related, Verb: r.Verb, Activity: r.Activity, RelatedActivities: r.Anywhere,
 		Registration: r.Registration, Since: r.Since, Until: r.Until, After: r.After, Ascending: r.Ascending,
 		Limit: r.Limit, Bytes: pageBytes, ID: r.id, Fresh: r.id != uuid.Nil,
 	}

@@ -20,7 +20,7 @@ type place int16
 
 const (
 	placeAgent           place = 1 // as actor or direct agent: xAPI's agent
-	placeRelatedAgent    place = 2 // in any place: related_agents
+	placeRelatedAgent    place = 2 // in any place but that of the authority: with it, related_agents
 	placeActivity        place = 4
 	placeRelatedActivity place = 8
 	placeRegistration    place = 16

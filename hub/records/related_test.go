@@ -18,6 +18,7 @@ func TestAgentInSeveralPlacesFillsItsPages(t *testing.T) {
 	var want []uuid.UUID
 	for range 5 {
 		s := statement(uuid.New())
+		s.Authority = me // an imported one stands in a slot too
 		for slot := range 3 {
 			s.Agents = append(s.Agents, records.Agent{Slot: slot, Subject: me, Role: xapi.RoleMember, Direct: slot > 0, Sealed: []byte("sealed")})
 		}

@@ -23,8 +23,7 @@ type Query struct {
 
 	ID                uuid.UUID // one statement
 	Agent             uuid.UUID // subject: actor or object, or member of such a group
-	RelatedAgents     bool      // Agent in any place
-	Authority         uuid.UUID // subject: authority or actor
+	RelatedAgents     bool      // Agent in any place, the authority too
 	Verb              string    // IRI
 	Activity          uuid.UUID // key of the object
 	RelatedActivities bool      // Activity in any place

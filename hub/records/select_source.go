@@ -71,10 +71,12 @@ func (q Query) sources() []source {
 	case q.Agent != uuid.Nil:
 		rest.Agent = uuid.Nil
 		other := source{from: fromAgents, order: "o", where: ` AND o.tenant_id = $1 AND o.subject_id = `, key: q.Agent, once: around{before: onceAgent + `)`}, ask: rest}
+		actor := source{from: fromStatements, order: "s", where: ` AND s.actor = `, key: q.Agent, ask: rest}
 		if !q.RelatedAgents {
 			other.and, other.once.before = ` AND o.direct`, onceAgent+` AND p.direct)`
+			return []source{actor, other}
 		}
-		return []source{{from: fromStatements, order: "s", where: ` AND s.actor = `, key: q.Agent, ask: rest}, other}
+		return []source{actor, other, {from: fromStatements, order: "s", where: ` AND s.authority = `, key: q.Agent, ask: rest}}
 	case q.Activity != uuid.Nil && q.RelatedActivities:
 		rest.Activity = uuid.Nil
 		return []source{
@@ -95,14 +97,12 @@ func (q Query) rarest() (key uuid.UUID, places place, rest Query) {
 	case q.Agent != uuid.Nil:
 		rest.Agent = uuid.Nil
 		if q.RelatedAgents {
-			return q.Agent, placeRelatedAgent, rest
+			return q.Agent, placeRelatedAgent | placeAuthority, rest
 		}
 		return q.Agent, placeAgent, rest
 	case q.Registration != uuid.Nil:
 		rest.Registration = uuid.Nil
 		return q.Registration, placeRegistration, rest
-	case q.Authority != uuid.Nil: // asked all the same: as an agent it may stand in other places
-		return q.Authority, placeAuthority | placeAgent, rest
 	case q.Activity != uuid.Nil:
 		rest.Activity = uuid.Nil
 		if q.RelatedActivities {
@@ -116,7 +116,7 @@ func (q Query) rarest() (key uuid.UUID, places place, rest Query) {
 
 // references are the sources of the statements that a target makes match. One look tells whether there are any for this key, and any whose keys are not all there.
 func (q Query) references(ctx context.Context, tx *database.Tx) (list []source, err error) {
-	if !q.Targets || q.Agent == uuid.Nil && q.Registration == uuid.Nil && q.Authority == uuid.Nil && q.Activity == uuid.Nil && q.Verb == "" {
+	if !q.Targets || q.Agent == uuid.Nil && q.Registration == uuid.Nil && q.Activity == uuid.Nil && q.Verb == "" {
 		return nil, nil // without filters each is found by itself
 	}
 	key, places, rest := q.rarest()
@@ -285,11 +285,6 @@ func (q Query) asked(args *values) (string, error) {
 		equal("object_kind", int64(xapi.ObjectActivity))
 	}
 	all = append(all, q.lists()...)
-	if q.Authority != uuid.Nil {
-		all = append(all, query.Or{
-			query.Compare{Column: "authority", Op: query.Equal, Value: q.Authority}, query.Compare{Column: "actor", Op: query.Equal, Value: q.Authority},
-		})
-	}
 	text, err := args.filter(q.numbers.in(all))
 	if err != nil {
 		return "", err
@@ -302,9 +297,10 @@ func (q Query) asked(args *values) (string, error) {
 	if q.Agent == uuid.Nil {
 		return text, nil
 	}
-	subject, direct := args.add(q.Agent), ``
+	subject := args.add(q.Agent)
+	authority, direct := ` OR s.authority = `+subject, ``
 	if !q.RelatedAgents {
-		direct = ` AND p.direct`
+		authority, direct = ``, ` AND p.direct`
 	}
-	return text + ` AND (s.actor = ` + subject + ` OR EXISTS (SELECT FROM statement_agent p WHERE p.tenant_id = $1 AND p.statement_id = s.id AND p.subject_id = ` + subject + direct + `))`, nil
+	return text + ` AND (s.actor = ` + subject + authority + ` OR EXISTS (SELECT FROM statement_agent p WHERE p.tenant_id = $1 AND p.statement_id = s.id AND p.subject_id = ` + subject + direct + `))`, nil
 }
