@@ -77,7 +77,9 @@ func TestAuthorityIsTheClient(t *testing.T) {
 			var page struct {
 				Statements []struct {
 					ID        string
-					Authority struct{ Account struct{ Name, HomePage string } }
+					Authority struct {
+						Account struct{ Name, HomePage string }
+					}
 				}
 			}
 			if err := json.Unmarshal([]byte(a.body), &page); err != nil || a.status != 200 {
