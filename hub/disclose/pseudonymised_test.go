@@ -229,3 +229,22 @@ func TestConsistentThroughOfARefusal(t *testing.T) {
 		}
 	}
 }
+
+// What stands only in statements of another purpose is refused as what stands nowhere: an activity of the catalogue, too.
+func TestRefusalsDoNotTellOfAnotherPurpose(t *testing.T) {
+	w := newWorld(t)
+	other := client(one, 30, "statements/write", "define")
+	other.Purpose = "accreditation"
+	w.postDefining(other, true, said("ann", "tried", "theirs", ""))
+	w.postDefining(client(one, 31, "statements/write", "define"), true, said("ann", "tried", "ours", ""))
+	for activity, want := range map[string]error{"ours": nil, "theirs": disclose.ErrRefused, "nobodys": disclose.ErrRefused} {
+		_, err := w.out.Page(t.Context(), analyst, disclose.Query{Activity: "https://school.example/" + activity})
+		if !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%s: %v", activity, err)
+		}
+		_, err = w.out.Search(t.Context(), analyst, disclose.Search{Activities: []string{"https://school.example/" + activity}})
+		if !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("search %s: %v", activity, err)
+		}
+	}
+}

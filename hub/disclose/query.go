@@ -1,6 +1,7 @@
 package disclose
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -170,15 +171,7 @@ func (s *session) searchPseudonyms(ctx context.Context, q *searched) (err error)
 		}
 	}
 	return s.road.db.ReadTenant(ctx, s.caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
-		var unknown bool
-		err := tx.GetContext(ctx, &unknown, `
-SELECT EXISTS (SELECT FROM unnest($2::uuid[]) AS n(id) WHERE NOT EXISTS (SELECT FROM statement WHERE tenant_id = $1 AND registration = n.id OFFSET 0))
-    OR EXISTS (SELECT FROM unnest($3::uuid[]) AS n(key) WHERE NOT EXISTS (SELECT FROM activity WHERE tenant_id = $1 AND key = n.key OFFSET 0))`,
-			tx.Tenant, database.UUIDs(q.Registrations), database.UUIDs(q.Activities))
-		if err == nil && unknown {
-			err = ErrRefused
-		}
-		return err
+		return cmp.Or(s.known(ctx, tx, "registration", q.Registrations...), s.known(ctx, tx, "object", q.Activities...))
 	})
 }
 

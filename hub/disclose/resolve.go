@@ -1,6 +1,7 @@
 package disclose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -94,16 +95,7 @@ func (s *session) resolvePseudonyms(ctx context.Context, q Query, r *resolved) e
 		}
 	}
 	return s.road.db.ReadTenant(ctx, s.caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
-		var known bool
-		err := tx.GetContext(ctx, &known, `
-SELECT ($2::uuid IS NULL OR EXISTS (SELECT FROM statement WHERE tenant_id = $1 AND actor = $2))
-   AND ($3::uuid IS NULL OR EXISTS (SELECT FROM statement WHERE tenant_id = $1 AND registration = $3))
-   AND ($4::uuid IS NULL OR EXISTS (SELECT FROM activity WHERE tenant_id = $1 AND key = $4))`,
-			tx.Tenant, nilOr(r.Agent), nilOr(r.Registration), nilOr(r.Activity))
-		if err == nil && !known {
-			err = ErrRefused
-		}
-		return err
+		return cmp.Or(s.known(ctx, tx, "actor", r.Agent), s.known(ctx, tx, "registration", r.Registration), s.known(ctx, tx, "object", r.Activity))
 	})
 }
 
@@ -142,13 +134,6 @@ func (s *session) own(ctx context.Context) error {
 }
 
 func (s *session) pseudonymHome() string { return s.road.homePage + "/pseudonyms" }
-
-func nilOr(id uuid.UUID) any {
-	if id == uuid.Nil {
-		return nil
-	}
-	return id
-}
 
 // byID asks for one statement. In the pseudonymised form its id is a pseudonym; one that is not finds nothing.
 func (s *session) byID(id uuid.UUID, voided bool) (resolved, error) {
