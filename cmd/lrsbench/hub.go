@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -119,3 +120,6 @@ func (h *hub) handler() http.Handler {
 func (h *hub) Request(r *http.Request) (access.Caller, error) {
 	return h.clients.Request(h.db, r)
 }
+
+// Address says where a request comes from.
+func (h *hub) Address(r *http.Request) netip.Addr { return h.clients.Address(r) }

@@ -73,6 +73,9 @@ func (a authenticator) Request(r *http.Request) (access.Caller, error) {
 	return a.clients.Request(a.db, r)
 }
 
+// Address says where a request comes from.
+func (a authenticator) Address(r *http.Request) netip.Addr { return a.clients.Address(r) }
+
 // issuer checks that the issuer of JWTs, if there is one, gives its keys.
 func (c *checks) issuer(ctx context.Context, s signInSettings) {
 	const check = "jwt issuer"

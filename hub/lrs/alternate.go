@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -29,9 +30,9 @@ func (f *face) alternate(next http.Handler) http.Handler {
 			return
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(f.bodyTime)) // not every writer can
-		memory := f.forms.share(r.Context())
+		memory := f.forms.share(r.Context(), network(f.auth.Address(r)))
 		defer memory.giveBack()
-		meant, err := unfold(w, r, query, memory)
+		meant, err := unfold(w, r, f.paced(w, r, maxForm), query, memory)
 		if err != nil {
 			w.Header().Set("X-Experience-API-Version", xapi.V1.String())
 			respond(w, err)
@@ -41,8 +42,18 @@ func (f *face) alternate(next http.Handler) http.Handler {
 	})
 }
 
+// network is what one stranger has: an address, or in IPv6 the network of a site (RFC 6177).
+func network(a netip.Addr) netip.Prefix {
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) // that of the zero address is the zero one
+	return p
+}
+
 // unfold makes the request that is meant.
-func unfold(w http.ResponseWriter, r *http.Request, query url.Values, memory *share) (*http.Request, error) {
+func unfold(w http.ResponseWriter, r *http.Request, body *pacedBody, query url.Values, memory *share) (*http.Request, error) {
 	method := query.Get("method")
 	if len(query) > 1 || len(query["method"]) > 1 || !slices.Contains([]string{"GET", "PUT", "POST", "DELETE", "HEAD"}, method) {
 		return nil, bad("a request in the alternate syntax has one method in its query, and nothing else")
@@ -51,10 +62,11 @@ func unfold(w http.ResponseWriter, r *http.Request, query url.Values, memory *sh
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, bad("a request in the alternate syntax is a form: Content-Type must be application/x-www-form-urlencoded")
 	}
-	text, err := memory.read(http.MaxBytesReader(w, r.Body, maxForm), maxForm, r.ContentLength, formWeight)
+	text, err := memory.read(body, maxForm, r.ContentLength, formWeight)
 	if err != nil {
 		return nil, arrival(w, err)
 	}
+	body.arrived()
 	values, err := url.ParseQuery(string(text))
 	if err != nil {
 		return nil, bad("the form is malformed")

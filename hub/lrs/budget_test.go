@@ -15,12 +15,12 @@ import (
 	"github.com/lrshub/lrshub/hub/database/databasetest"
 )
 
-// left tells how many bytes of a budget nobody holds.
+// left tells how many bytes of what is common nobody holds.
 func (b *budget) left(t *testing.T, of int64) int64 {
 	t.Helper()
 	for n := of; n >= 0; n-- {
-		if b.free.TryAcquire(n) {
-			b.free.Release(n)
+		if b.common.TryAcquire(n) {
+			b.common.Release(n)
 			return n
 		}
 	}
@@ -32,16 +32,16 @@ func TestShareReads(t *testing.T) {
 	for _, length := range []int{0, 1, smallest - 1, smallest, smallest + 1, 16*smallest + 7, 300_000} {
 		for name, claim := range map[string]int64{"told": int64(length), "not told": -1, "told too little": int64(length / 2)} {
 			want := []byte(strings.Repeat("x", length))
-			b := newBudget(2 * size)
-			s := b.share(t.Context())
+			b := newBudget(2*size, 0)
+			s := b.share(t.Context(), "ann")
 			got, err := s.read(iotest.DataErrReader(bytes.NewReader(want)), size/2, claim, 2)
 			if err != nil || !bytes.Equal(got, want) {
 				t.Errorf("%d bytes, %s: %d, %v", length, name, len(got), err)
 			}
-			if s.held < int64(2*length) || s.held > int64(4*length+4*smallest) {
-				t.Errorf("%d bytes, %s: %d held", length, name, s.held)
+			if held := s.unmetered + s.common; held < int64(2*length) || held > int64(4*length+4*smallest) {
+				t.Errorf("%d bytes, %s: %d held", length, name, held)
 			}
-			if s.giveBack(); b.left(t, 2*size) != 2*size {
+			if s.giveBack(); b.left(t, 2*size) != 2*size || len(b.senders) > 0 {
 				t.Errorf("%d bytes, %s: not all was given back", length, name)
 			}
 		}
@@ -51,11 +51,11 @@ func TestShareReads(t *testing.T) {
 func TestShareReadsUpToItsLimit(t *testing.T) {
 	for length, want := range map[int]bool{9_999: true, 10_000: true, 10_001: false, 50_000: false} {
 		for _, claim := range []int64{-1, int64(length)} {
-			s := newBudget(1 << 20).share(t.Context())
+			s := newBudget(1<<20, 0).share(t.Context(), "ann")
 			_, err := s.read(strings.NewReader(strings.Repeat("x", length)), 10_000, claim, 1)
 			var tooBig *http.MaxBytesError
-			if want != (err == nil) || !want && (!errors.As(err, &tooBig) || tooBig.Limit != 10_000) || s.held > 10_001 {
-				t.Errorf("%d bytes: %v, %d held", length, err, s.held)
+			if want != (err == nil) || !want && (!errors.As(err, &tooBig) || tooBig.Limit != 10_000) || s.unmetered+s.common > 10_001 {
+				t.Errorf("%d bytes: %v, %d held", length, err, s.unmetered+s.common)
 			}
 		}
 	}
@@ -63,27 +63,27 @@ func TestShareReadsUpToItsLimit(t *testing.T) {
 
 // A length that is only claimed holds next to nothing.
 func TestShareBelievesNoClaim(t *testing.T) {
-	s := newBudget(1 << 20).share(t.Context())
+	s := newBudget(1<<20, 0).share(t.Context(), "ann")
 	body, end := io.Pipe()
 	go func() { _, _ = end.Write([]byte("{")); end.CloseWithError(io.ErrUnexpectedEOF) }()
-	if _, err := s.read(body, 1<<50, 1<<40, 1); !errors.Is(err, io.ErrUnexpectedEOF) || s.held > 64<<10 {
-		t.Errorf("%v, %d held", err, s.held)
+	if _, err := s.read(body, 1<<50, 1<<40, 1); !errors.Is(err, io.ErrUnexpectedEOF) || s.unmetered+s.common > 64<<10 {
+		t.Errorf("%v, %d held", err, s.unmetered+s.common)
 	}
 }
 
 func TestShareWaits(t *testing.T) {
-	b := newBudget(10)
-	b.patience = 50 * time.Millisecond
-	first, second := b.share(t.Context()), b.share(t.Context())
+	b := newBudget(10, 0)
+	b.unmetered, b.patience = 0, 50*time.Millisecond
+	first, second := b.share(t.Context(), "ann"), b.share(t.Context(), "bob")
 	if err := first.take(8); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.take(3); !errors.Is(err, errCrowded) || second.held != 0 {
-		t.Errorf("taken from what another holds: %v, %d", err, second.held)
+	if err := second.take(3); !errors.Is(err, errCrowded) || second.common != 0 {
+		t.Errorf("taken from what another holds: %v, %d", err, second.common)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := b.share(gone).take(3); !errors.Is(err, context.Canceled) {
+	if err := b.share(gone, "eve").take(3); !errors.Is(err, context.Canceled) {
 		t.Errorf("whoever is gone: %v", err)
 	}
 	b.patience = time.Minute
@@ -93,12 +93,54 @@ func TestShareWaits(t *testing.T) {
 	}
 }
 
+// One sender holds a quarter, or one request; what is kept for small requests is theirs whoever holds the rest, and a part of it each.
+func TestShareOfOneSender(t *testing.T) {
+	b := newBudget(8<<20, 3<<20)
+	b.unmetered, b.patience = 0, 50*time.Millisecond
+	share := func(who string, bytes int64) (*share, error) {
+		s := b.share(t.Context(), who)
+		return s, s.take(bytes)
+	}
+	large, err := share("ann", 5<<20)
+	if err != nil || large.common != 5<<20 || large.part != 2<<20 {
+		t.Fatalf("more than a quarter at once: %v, %+v", err, large)
+	}
+	another, err := share("ann", 1<<20+1)
+	if !errors.Is(err, errCrowded) {
+		t.Errorf("more while she holds her quarter: %v", err)
+	}
+	another.giveBack()
+	if s, err := share("bob", 2<<20); err != nil || s.common != 2<<20 {
+		t.Errorf("what another takes: %v", err)
+	} else if err := s.take(1); err != nil || s.small != 1 {
+		t.Errorf("and a byte more: %v", err)
+	} else {
+		s.giveBack()
+	}
+	for i := range 4 {
+		s, err := share("ann", 1<<20)
+		if got := err == nil && s.small == 1<<20; got != (i < 3) || s.common != 0 {
+			t.Errorf("small request %d: %v, %+v", i, err, s)
+		}
+		defer s.giveBack()
+	}
+	large.giveBack()
+	if s, err := share("ann", 1<<20); err != nil || s.common != 1<<20 {
+		t.Errorf("a small request where only what is common is left: %v", err)
+	} else {
+		s.giveBack()
+	}
+	if len(b.senders) != 1 { // the fourth of the small ones is not given back yet
+		t.Errorf("%d senders are kept", len(b.senders))
+	}
+}
+
 // Bodies that are under way hold memory. Who finds none gets 503 and is told when to come again; when the others are done it is served. Strangers, who can only send
 // forms, keep nobody out.
 func TestBodiesShareMemory(t *testing.T) {
 	w := newWorld(t)
 	const room = 1 << 20
-	w.face.bodies, w.face.forms = newBudget(room), newBudget(room)
+	w.face.bodies, w.face.forms = newBudget(room, 0), newBudget(room, 0)
 	w.face.bodies.patience, w.face.forms.patience = 100*time.Millisecond, 100*time.Millisecond
 	c := w.client(databasetest.Default, "1.0.3", "all")
 	body := "[" + strings.Repeat(" ", room/4) + said("ann", "tried", "a", "") + "]"

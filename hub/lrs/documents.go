@@ -166,7 +166,7 @@ func (d documentResource) store(f *face, method documentMethod) action {
 		if doc.ContentType == "" {
 			doc.ContentType = "application/octet-stream" // RFC 9110 section 8.3
 		}
-		if doc.Content, err = readDocument(w, r); err != nil {
+		if doc.Content, err = f.readBody(w, r, maxDocument, documentWeight); err != nil {
 			return err
 		}
 		if err := method(f.writer, r.Context(), r.caller, name, doc, d.precondition(r)); err != nil {
@@ -231,17 +231,4 @@ func tags(values []string) []string {
 // matches tells whether a list of entity tags has that of the document that is there.
 func matches(tags []string, etag string) bool {
 	return slices.Contains(tags, "*") || slices.Contains(tags, etag)
-}
-
-// readDocument reads a body of any type.
-func readDocument(w http.ResponseWriter, r request) ([]byte, error) {
-	if r.ContentLength > maxDocument {
-		return nil, &http.MaxBytesError{Limit: maxDocument}
-	}
-	body, err := r.memory.read(http.MaxBytesReader(w, r.Body, maxDocument), maxDocument, r.ContentLength, documentWeight)
-	if err != nil {
-		return nil, arrival(w, err)
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // set by with
-	return body, nil
 }

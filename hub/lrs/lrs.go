@@ -3,12 +3,13 @@
 //
 // Start with Handler. One file an action on statements: post.go, put.go, get.go; documents.go has the three resources that keep documents, describe.go agents and
 // activities. respond.go has what all answers share, format.go the forms of a statement, alternate.go the request syntax of clients that can only POST forms,
-// multipart.go and parts.go messages in parts, budget.go the memory that bodies may take.
+// multipart.go and parts.go messages in parts, budget.go the memory that bodies may take, pace.go the time.
 package lrs
 
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -62,9 +63,10 @@ type StatementReader interface {
 	ConsistentThrough(ctx context.Context, caller access.Caller) (time.Time, error)
 }
 
-// Authenticator says who is calling: auth's.
+// Authenticator says who is calling, and from where: auth's.
 type Authenticator interface {
 	Request(r *http.Request) (access.Caller, error)
+	Address(r *http.Request) netip.Addr
 }
 
 // Decider is the gate.
@@ -78,7 +80,8 @@ type face struct {
 	writer Writer
 	reader Reader
 
-	bodyTime time.Duration // for a request's body to arrive
+	bodyTime time.Duration // for the body of a request that is refused before it is read
+	patience time.Duration // see pacedBody
 	bodies   *budget       // of the requests whose sender is known
 	forms    *budget       // of those in the alternate syntax, whose sender is not
 }
@@ -89,7 +92,8 @@ func Handler(auth Authenticator, gate Decider, writer Writer, reader Reader) htt
 }
 
 func newFace(auth Authenticator, gate Decider, writer Writer, reader Reader) *face {
-	return &face{auth: auth, gate: gate, writer: writer, reader: reader, bodyTime: bodyTime, bodies: newBudget(bodiesMemory), forms: newBudget(formsMemory)}
+	return &face{auth: auth, gate: gate, writer: writer, reader: reader, bodyTime: bodyTime, patience: patience,
+		bodies: newBudget(bodiesMemory, smallMemory), forms: newBudget(formsMemory, smallMemory)}
 }
 
 func (f *face) handler() http.Handler {
@@ -153,7 +157,7 @@ func (f *face) with(do action) http.HandlerFunc {
 		}
 		caller, err := f.auth.Request(r)
 		if err == nil {
-			memory := f.bodies.share(r.Context())
+			memory := f.bodies.share(r.Context(), caller.Client)
 			defer memory.giveBack()
 			err = do(w, request{Request: r, caller: caller, version: version, memory: memory})
 		}

@@ -9,7 +9,6 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -23,7 +22,6 @@ const (
 	maxPartsBody  = 1 << 30  // bytes of all parts
 	maxPartHeader = 64 << 10 // bytes of one part's header
 	maxInMemory   = 8 << 20  // bytes of attachments that are in memory at once: of the rest the road in keeps no more (ingest.Delivery)
-	minPace       = 64 << 10 // bytes a second, on average, that the body must arrive with once its first bodyTime is over
 )
 
 const hashHeader = "X-Experience-API-Hash"
@@ -37,9 +35,7 @@ func (f *face) receiveParts(w http.ResponseWriter, r request, boundary string, t
 	if r.ContentLength > maxPartsBody {
 		return nil, &http.MaxBytesError{Limit: maxPartsBody}
 	}
-	body := &partsBody{
-		body: http.MaxBytesReader(w, r.Body, maxPartsBody), control: http.NewResponseController(w), begun: time.Now(), patience: f.bodyTime,
-	}
+	body := &partsBody{pacedBody: f.paced(w, r.Request, maxPartsBody)}
 	parts := partsReader{body: body, reader: multipart.NewReader(body, boundary), memory: r.memory}
 	ids, err := f.deliver(r, &parts, terms, parse)
 	if err != nil && parts.cut(err) {
@@ -189,15 +185,10 @@ func (p *partsReader) cut(err error) bool {
 // errPartHeader ends the reading of a header that is too long.
 var errPartHeader = errors.New("the header of a part is too long")
 
-// partsBody is a request's body that may take long as long as it arrives: each piece within patience of the one before it, and all of them at a pace.
+// partsBody is the body of a message in parts.
 type partsBody struct {
-	body     io.Reader
-	control  *http.ResponseController
-	begun    time.Time
-	patience time.Duration
-	received int64
-	budget   int // bytes that may come before the part's content begins; -1: as many as will
-	failed   error
+	*pacedBody
+	budget int // bytes that may come before the part's content begins; -1: as many as will
 }
 
 func (b *partsBody) Read(p []byte) (int, error) {
@@ -207,26 +198,9 @@ func (b *partsBody) Read(p []byte) (int, error) {
 	if b.budget > 0 && len(p) > b.budget {
 		p = p[:b.budget]
 	}
-	n, err := b.body.Read(p)
-	if b.received += int64(n); b.budget > 0 {
+	n, err := b.pacedBody.Read(p)
+	if b.budget > 0 {
 		b.budget -= n
 	}
-	if err != nil && err != io.EOF {
-		b.failed = err
-		return n, err
-	}
-	b.extend()
 	return n, err
 }
-
-// extend gives the next piece its time.
-func (b *partsBody) extend() {
-	paced := b.begun.Add(b.patience + time.Duration(float64(b.received)/minPace*float64(time.Second)))
-	if next := time.Now().Add(b.patience); next.Before(paced) {
-		paced = next
-	}
-	_ = b.control.SetReadDeadline(paced) // not every writer can
-}
-
-// arrived ends the time that with gave the body.
-func (b *partsBody) arrived() { _ = b.control.SetReadDeadline(time.Time{}) }

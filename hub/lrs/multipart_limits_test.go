@@ -252,42 +252,6 @@ func (e *endless) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// A body may take longer than bodyTime as long as it arrives at a pace; one that trickles or stops is ended.
-func TestPaceOfParts(t *testing.T) {
-	w := newWorld(t)
-	dir := w.withBlobs()
-	w.face.bodyTime = 500 * time.Millisecond
-	c := w.client(databasetest.Default, "1.0.3", "all")
-	text := strings.Repeat("x", 640<<10)
-	message := first(said("ann", "wrote", "essay", with(attached(sha2(text), len(text), "")))) + binary(text, sha2(text)) + end
-	send := func(piece int, pause time.Duration) (int, time.Duration) {
-		conn := c.dial("POST", int64(len(message)))
-		began := time.Now()
-		go func() {
-			for rest := message; rest != ""; rest = rest[min(piece, len(rest)):] {
-				if _, err := io.WriteString(conn, rest[:min(piece, len(rest))]); err != nil {
-					return
-				}
-				time.Sleep(pause)
-			}
-		}()
-		return c.status(conn), time.Since(began)
-	}
-	if status, took := send(64<<10, 120*time.Millisecond); status != 200 || took < 2*w.face.bodyTime {
-		t.Errorf("at a pace: %d after %s", status, took)
-	}
-	equal(t, "blobs", files(t, dir), 1)
-	for name, s := range map[string]struct {
-		piece int
-		pause time.Duration
-	}{"a trickle": {100, 50 * time.Millisecond}, "a stop": {300 << 10, time.Minute}} {
-		if status, took := send(s.piece, s.pause); status != 408 || took > 5*time.Second {
-			t.Errorf("%s: %d after %s", name, status, took)
-		}
-	}
-	equal(t, "blobs", files(t, dir), 1)
-}
-
 // FuzzMultipart reads whatever comes as a message in parts. What is accepted must be what it says, what is refused must be refused by a word of ours, and nothing may be left.
 func FuzzMultipart(f *testing.F) {
 	statement := said("ann", "wrote", "essay", with(attached(sha2(small), len(small), "")))
@@ -312,7 +276,7 @@ func FuzzMultipart(f *testing.F) {
 	road.UseBlobs(folder)
 	face := &face{writer: road}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		parts := &partsReader{body: &partsBody{body: bytes.NewReader(body), control: http.NewResponseController(nil)}, memory: newBudget(bodiesMemory).share(t.Context())}
+		parts := &partsReader{body: &partsBody{pacedBody: &pacedBody{body: bytes.NewReader(body), control: http.NewResponseController(nil)}}, memory: newBudget(bodiesMemory, smallMemory).share(t.Context(), "")}
 		parts.reader = multipart.NewReader(parts.body, boundary)
 		d, err := face.collect(databasetest.Default, parts, func(text []byte) ([]*xapi.Statement, error) { return xapi.ParseBatch(text, xapi.V1, 100) })
 		if err != nil {

@@ -2,6 +2,7 @@ package lrs
 
 import (
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"os"
@@ -51,7 +52,7 @@ func (f *face) receive(w http.ResponseWriter, r request, terms terms, parse pars
 	default:
 		return nil, bad("Content-Type must be application/json, or multipart/mixed with its boundary for statements with attachments")
 	}
-	body, err := f.readBody(w, r)
+	body, err := f.readBody(w, r, maxBody, statementsWeight)
 	if err != nil {
 		return nil, err
 	}
@@ -105,17 +106,18 @@ func (t terms) store(r request, d *ingest.Delivery) ([]uuid.UUID, error) {
 	return d.Store(r.Context(), r.caller, t.define)
 }
 
-// readBody reads a JSON body within the limits of size and time.
-func (f *face) readBody(w http.ResponseWriter, r request) ([]byte, error) {
-	if r.ContentLength > maxBody {
-		return nil, &http.MaxBytesError{Limit: maxBody}
+// readBody reads a body within the limits of size and time. weight: see budget.go.
+func (f *face) readBody(w http.ResponseWriter, r request, limit int64, weight int) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, &http.MaxBytesError{Limit: limit}
 	}
-	body, err := r.memory.read(http.MaxBytesReader(w, r.Body, maxBody), maxBody, r.ContentLength, statementsWeight)
+	body := f.paced(w, r.Request, limit)
+	read, err := r.memory.read(body, limit, r.ContentLength, weight)
 	if err != nil {
 		return nil, arrival(w, err)
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // set by with
-	return body, nil
+	body.arrived()
+	return read, nil
 }
 
 // arrival words what kept a body from arriving.
@@ -126,7 +128,8 @@ func arrival(w http.ResponseWriter, err error) error {
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close") // the rest of it is not waited for
-		return problem{http.StatusRequestTimeout, "the request took too long to arrive: send smaller batches"}
+		return problem{http.StatusRequestTimeout, fmt.Sprintf("the request stopped arriving, or came too slowly: it may pause for %d s, and must bring %d KiB a second on average; send smaller batches",
+			patience/time.Second, minPace>>10)}
 	}
 	return bad("the request ended before all of it had arrived")
 }

@@ -111,16 +111,16 @@ func FuzzAlternate(f *testing.F) {
 		f.Add(seed[0], seed[1], "application/x-www-form-urlencoded")
 	}
 	f.Add("method=GET", "limit=1", "text/plain")
-	budget := newBudget(formsMemory)
+	budget := newBudget(formsMemory, smallMemory)
 	f.Fuzz(func(t *testing.T, text, body, kind string) {
 		r := &http.Request{Method: "POST", URL: &url.URL{Path: "/xapi/statements", RawQuery: text}, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(strings.NewReader(body))}
 		query, err := url.ParseQuery(text)
 		if err != nil || !query.Has("method") {
 			return
 		}
-		memory := budget.share(t.Context())
+		memory := budget.share(t.Context(), "")
 		defer memory.giveBack()
-		meant, err := unfold(httptest.NewRecorder(), r, query, memory)
+		meant, err := unfold(httptest.NewRecorder(), r, new(face).paced(httptest.NewRecorder(), r, maxForm), query, memory)
 		if err != nil {
 			wantProper(t, err)
 			return

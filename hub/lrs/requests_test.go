@@ -158,7 +158,7 @@ func TestContentEncoding(t *testing.T) {
 
 func TestSlowAndBrokenBodies(t *testing.T) {
 	w := newWorld(t)
-	w.face.bodyTime = time.Second
+	w.face.bodyTime, w.face.patience = time.Second, time.Second
 	c := w.client(databasetest.Default, "2.0.0", "all")
 	began := time.Now()
 	equal(t, "a body that never ends", c.raw("Content-Length: 100\r\n\r\n{"), 408)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -47,6 +48,8 @@ type authenticator struct{ *world }
 func (a authenticator) Request(r *http.Request) (access.Caller, error) {
 	return a.clients.Request(a.db, r)
 }
+
+func (a authenticator) Address(r *http.Request) netip.Addr { return a.clients.Address(r) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
