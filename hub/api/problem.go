@@ -71,6 +71,7 @@ var kinds = []struct {
 	{errTenantExists, http.StatusConflict},
 	{errUnknownTenant, http.StatusNotFound},
 	{audit.ErrUnknownEvent, http.StatusNotFound},
+	{audit.ErrNotCovered, http.StatusServiceUnavailable},
 	{audit.ErrNotRolledBack, http.StatusConflict},
 	{audit.ErrDamaged, http.StatusConflict},
 	{connection.ErrUnknown, http.StatusNotFound},

@@ -51,6 +51,12 @@ type prepared struct {
 	session
 	kept  map[string]*list.Element // by text
 	order *list.List               // of kept, the one used last in front
+	last  context.Context          // of the statement that ran last
+}
+
+// IsValid tells whether the connection may be used again. One whose last statement was given up is not: the server may hear of it only during the next.
+func (p *prepared) IsValid() bool {
+	return (p.last == nil || p.last.Err() == nil) && p.session.IsValid()
 }
 
 type kept struct {
@@ -85,6 +91,7 @@ func (p *prepared) ExecContext(ctx context.Context, query string, args []driver.
 }
 
 func (p *prepared) statement(ctx context.Context, query string) (driver.Stmt, error) {
+	p.last = ctx
 	if e, ok := p.kept[query]; ok {
 		p.order.MoveToFront(e)
 		return e.Value.(kept).statement, nil

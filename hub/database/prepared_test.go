@@ -3,8 +3,10 @@ package database_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/database/databasetest"
@@ -128,5 +130,37 @@ func TestKeptStatementFails(t *testing.T) {
 		if _, err := divide(0); err == nil {
 			t.Fatal("no error")
 		}
+	}
+}
+
+// A connection whose statement was given up is not used again: what Postgres is told of that may arrive during the next one.
+func TestGivenUp(t *testing.T) {
+	db := databasetest.New(t)
+	db.SetMaxOpenConns(1)
+	backend := func() (pid int) {
+		t.Helper()
+		err := db.Tenant(t.Context(), databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
+			return tx.GetContext(ctx, &pid, "SELECT pg_backend_pid() + $1::integer", 0)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	first := backend()
+	if again := backend(); again != first {
+		t.Errorf("another connection for nothing")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := db.Tenant(ctx, databasetest.Default, func(ctx context.Context, tx *database.Tx) error {
+		_, err := tx.ExecContext(ctx, "SELECT pg_sleep($1::float8)", 10.0)
+		return err
+	})
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, database.ErrUnavailable) {
+		t.Error(err)
+	}
+	if again := backend(); again == first {
+		t.Error("the same connection goes on")
 	}
 }
