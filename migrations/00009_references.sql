@@ -21,7 +21,7 @@ SELECT tenant_rows('reference_key', 'SELECT, INSERT, DELETE');
 
 CREATE FUNCTION verb_key(verb integer) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN lpad(to_hex(verb), 32, '0')::uuid;
 
--- References whose keys are not all there: the chain leads to a statement that is not stored, or that was not visible to the writer, or has too many keys.
+-- References whose keys are not all there: the chain leads to a statement that is not stored, or that was not visible to the writer.
 -- Readers follow the chains of these themselves, but for those that await (state 3): of such a chain all that is there has its keys.
 --
 -- Why no match is lost. (1) A row awaits M only if it said so in a transaction committed before one that, as its first write, took the number touched, and if no
@@ -34,8 +34,8 @@ CREATE TABLE reference_pending (
     statement_id uuid NOT NULL,         -- the referring statement
     target_id    uuid NOT NULL,         -- its object
     stored       timestamptz NOT NULL,  -- of the referring statement
-    state        smallint NOT NULL,     -- 1 fresh, 2 seen, 3 awaiting, 4 wide: it has more keys than are kept
-    awaits       uuid,                  -- the first statement of its chain that is not there; null: not known, or wide
+    state        smallint NOT NULL,     -- 1 fresh, 2 seen, 3 awaiting (and until 00016 4 wide: it has more keys than were kept)
+    awaits       uuid,                  -- the first statement of its chain that is not there; null: not known
     keyed        smallint NOT NULL,     -- so many statements of the chain have their keys
     touched      xid8,                  -- of the transaction that made it seen
     PRIMARY KEY (tenant_id, statement_id)

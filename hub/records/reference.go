@@ -12,7 +12,7 @@ import (
 )
 
 // A StatementRef statement is found by what it targets too, along the whole chain (xAPI 1.0.3 Communication 2.1.3, Filter Conditions for StatementRefs).
-// The keys of the statements in its chain are kept in reference_key when it is written; where the chain ends at a statement that is not there
+// The keys of the statements in its chain are kept in reference_key when it is written, or once for all references in reference_wide_key; where the chain ends at a statement that is not there
 // (yet), a row of reference_pending keeps that in mind, and Resolve takes it on. The migration says why no match is lost.
 
 // place says where a statement has a key. The bits are stored (and written out in keepReferences); never renumber.
@@ -28,49 +28,63 @@ const (
 	placeAuthority       place = 64
 )
 
-// keepReferences follows the chain of each reference, at most 100 statements far or to where it comes back to itself. It keeps the keys of those statements behind
-// the first `keyed` ones, and a pending row where the chain is not complete, or where it has more than 128 keys at once: such rows would let few bytes
-// sent become many bytes stored. It gives the references that are complete.
+// maxKeys is how many keys of its chain are kept for one reference. A statement of the chain that has more, or comes behind those that use them up, is wide: for it one row is
+// kept, and its keys once for all that refer to it, so that few bytes sent do not become many bytes stored. A variable for tests.
+var maxKeys = 32
+
+// keepReferences follows the chain of each reference, at most 100 statements far or to where it comes back to itself. Of the statements behind the first `keyed` ones it
+// keeps the keys, or that they are wide; and a pending row where the chain is not complete. Which are wide depends on the chain alone, and not on how it arrived.
+// It gives the references that are complete.
 const keepReferences = `
 WITH walk AS MATERIALIZED (
-    SELECT n.id, n.target, n.stored, n.keyed, c.path, c.next, coalesce(c.next <> ALL (c.path), false) AND cardinality(c.path) <= 100 AS missing
+    SELECT n.id, n.target, n.stored, n.keyed, c.path, c.narrow, c.next, coalesce(c.next <> ALL (c.path), false) AND cardinality(c.path) <= 100 AS missing
     FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::smallint[]) AS n(id, target, stored, keyed)
     CROSS JOIN LATERAL (
-        WITH RECURSIVE chain (path, next) AS (
-            SELECT ARRAY[n.id], n.target
+        WITH RECURSIVE chain (path, next, keys, narrow) AS (
+            SELECT ARRAY[n.id], n.target, 0::bigint, 0
             UNION ALL
-            SELECT c.path || c.next, t.next
-            FROM chain c CROSS JOIN LATERAL (SELECT CASE s.object_kind WHEN 4 THEN s.object END AS next FROM statement s
-                WHERE s.tenant_id = $1 AND s.id = c.next OFFSET 0) t
+            SELECT c.path || c.next, t.next, t.keys, CASE WHEN t.keys <= $6 THEN cardinality(c.path) ELSE c.narrow END
+            FROM chain c CROSS JOIN LATERAL (
+                SELECT CASE s.object_kind WHEN 4 THEN s.object END AS next, CASE WHEN c.keys > $6 THEN c.keys ELSE c.keys + 5
+                    + (SELECT count(*) FROM (SELECT FROM statement_agent o WHERE o.tenant_id = $1 AND o.statement_id = c.next LIMIT $6) o)
+                    + (SELECT count(*) FROM (SELECT FROM statement_activity u WHERE u.tenant_id = $1 AND u.statement_id = c.next LIMIT $6) u) END AS keys
+                FROM statement s WHERE s.tenant_id = $1 AND s.id = c.next OFFSET 0) t
             WHERE c.next <> ALL (c.path) AND cardinality(c.path) <= 100
-        ) SELECT path, next FROM chain ORDER BY cardinality(path) DESC LIMIT 1) c
+        ) SELECT path, next, narrow FROM chain ORDER BY cardinality(path) DESC LIMIT 1) c
+), part AS MATERIALIZED (
+    SELECT w.id, w.stored, t.target, w.keyed + t.place > w.narrow AS wide
+    FROM walk w CROSS JOIN LATERAL unnest(w.path[w.keyed + 2:]) WITH ORDINALITY AS t(target, place)
 ), found AS MATERIALIZED (
-    SELECT w.id, w.stored, k.target, k.key, bit_or(k.places) AS places, count(*) AS n
-    FROM walk w CROSS JOIN LATERAL (
-        SELECT t.target, x.key, x.places FROM unnest(w.path[w.keyed + 2:]) AS t(target) CROSS JOIN LATERAL (
-            SELECT v.key, v.places
-            FROM (SELECT * FROM statement WHERE tenant_id = $1 AND id = t.target OFFSET 0) s CROSS JOIN LATERAL (VALUES
-                (s.actor, 3), (CASE s.object_kind WHEN 1 THEN s.object END, 12), (s.registration, 16), (verb_key(s.verb), 32), (s.authority, 64)) AS v(key, places)
-            WHERE v.key IS NOT NULL
-            UNION ALL
-            SELECT o.subject_id, CASE WHEN o.direct THEN 3 ELSE 2 END FROM statement_agent o WHERE o.tenant_id = $1 AND o.statement_id = t.target
-            UNION ALL
-            SELECT u.key, 8 FROM statement_activity u WHERE u.tenant_id = $1 AND u.statement_id = t.target
-        ) x LIMIT 129) k
-    GROUP BY w.id, w.stored, k.target, k.key
-), wide AS MATERIALIZED (
-    SELECT id FROM found GROUP BY id HAVING sum(n) > 128
+    SELECT t.id, t.stored, t.target, x.key, bit_or(x.places) AS places
+    FROM (SELECT id, stored, target FROM part WHERE NOT wide
+        UNION ALL
+        SELECT DISTINCT NULL::uuid, NULL::timestamptz, p.target FROM part p
+        WHERE p.wide AND NOT EXISTS (SELECT FROM reference_wide_key r WHERE r.tenant_id = $1 AND r.target_id = p.target OFFSET 0)) t
+    CROSS JOIN LATERAL (
+        SELECT v.key, v.places
+        FROM (SELECT * FROM statement WHERE tenant_id = $1 AND id = t.target OFFSET 0) s CROSS JOIN LATERAL (VALUES
+            (s.actor, 3), (CASE s.object_kind WHEN 1 THEN s.object END, 12), (s.registration, 16), (verb_key(s.verb), 32), (s.authority, 64)) AS v(key, places)
+        WHERE v.key IS NOT NULL
+        UNION ALL
+        SELECT o.subject_id, CASE WHEN o.direct THEN 3 ELSE 2 END FROM statement_agent o WHERE o.tenant_id = $1 AND o.statement_id = t.target
+        UNION ALL
+        SELECT u.key, 8 FROM statement_activity u WHERE u.tenant_id = $1 AND u.statement_id = t.target
+    ) x
+    GROUP BY t.id, t.stored, t.target, x.key
 ), kept AS (
     INSERT INTO reference_key (tenant_id, key, statement_id, target_id, places, stored)
-    SELECT $1, f.key, f.id, f.target, f.places, f.stored FROM found f WHERE f.id NOT IN (SELECT id FROM wide)
+    SELECT $1, key, id, target, places, stored FROM found WHERE id IS NOT NULL
+), kept_once AS (
+    INSERT INTO reference_wide_key (tenant_id, key, target_id, places) SELECT $1, key, target, places FROM found WHERE id IS NULL
+), wide AS (
+    INSERT INTO reference_wide (tenant_id, target_id, statement_id, stored) SELECT $1, target, id, stored FROM part WHERE wide
 ), pending AS (
     INSERT INTO reference_pending AS p (tenant_id, statement_id, target_id, stored, state, awaits, keyed)
-    SELECT $1, w.id, w.target, w.stored, CASE WHEN v.id IS NULL THEN 1 ELSE 4 END, CASE WHEN v.id IS NULL THEN w.next END, cardinality(w.path) - 1
-    FROM walk w LEFT JOIN wide v ON v.id = w.id WHERE w.missing OR v.id IS NOT NULL
+    SELECT $1, id, target, stored, 1, next, cardinality(path) - 1 FROM walk WHERE missing
     ON CONFLICT (tenant_id, statement_id) DO UPDATE SET awaits = excluded.awaits, keyed = excluded.keyed,
-        state = CASE WHEN excluded.state = 1 AND p.awaits = excluded.awaits THEN 3 ELSE excluded.state END
+        state = CASE WHEN p.awaits = excluded.awaits THEN 3 ELSE 1 END
 )
-SELECT w.id FROM walk w WHERE NOT w.missing AND w.id NOT IN (SELECT id FROM wide)`
+SELECT id FROM walk WHERE NOT missing`
 
 // insertReferences keeps what the batch's StatementRef statements are found by, and wakes the references that awaited one of the batch.
 func insertReferences(ctx context.Context, tx *database.Tx, batch []*Statement, stored map[uuid.UUID]bool) error {
@@ -125,6 +139,6 @@ func keep(ctx context.Context, tx *database.Tx, list []reference) (complete []uu
 	for i, r := range list {
 		ids[i], targets[i], stored[i], keyed[i] = r.ID, r.Target, r.Stored, r.Keyed
 	}
-	err = tx.SelectContext(ctx, &complete, keepReferences, tx.Tenant, database.UUIDs(ids), database.UUIDs(targets), database.Times(stored), database.Int2s(keyed))
+	err = tx.SelectContext(ctx, &complete, keepReferences, tx.Tenant, database.UUIDs(ids), database.UUIDs(targets), database.Times(stored), database.Int2s(keyed), maxKeys)
 	return complete, err
 }

@@ -197,6 +197,8 @@ func TestTargetIsWrittenWhileAResolverHoldsTheReference(t *testing.T) {
 
 // Writers and resolvers at once, with chains through each other's statements; every reader meanwhile, and the index at the end, agree with the model.
 func TestReferencesUnderConcurrentWriters(t *testing.T) {
+	keepBounds(t)
+	*records.MaxKeys = 12 // of two statements, and those behind are wide
 	db := databasetest.New(t)
 	w := newWorld(t, db)
 	const writers, each = 6, 30

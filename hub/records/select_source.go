@@ -41,27 +41,9 @@ const (
 	toStatement    = ` o JOIN statement s ON s.tenant_id = o.tenant_id AND s.id = o.statement_id`
 	fromAgents     = `statement_agent` + toStatement
 	fromActivities = `statement_activity` + toStatement
-	fromKeys       = `reference_key` + toStatement
-	fromPending    = `reference_pending` + toStatement
 
 	onceAgent    = ` AND NOT EXISTS (SELECT FROM statement_agent p WHERE p.tenant_id = $1 AND p.statement_id = o.statement_id AND p.subject_id = o.subject_id AND p.slot < o.slot`
 	onceActivity = ` AND NOT EXISTS (SELECT FROM statement_activity p WHERE p.tenant_id = $1 AND p.statement_id = o.statement_id AND p.key = o.key AND p.role < o.role)`
-)
-
-// OFFSET 0 keeps these to probes of the whole key, row by row.
-var (
-	keyTarget = around{` AND EXISTS (SELECT FROM statement s WHERE s.tenant_id = $1 AND s.id = o.target_id`, ` OFFSET 0)`}
-	keyOnce   = around{` AND NOT EXISTS (SELECT FROM reference_key p CROSS JOIN LATERAL (SELECT FROM statement s WHERE s.tenant_id = $1 AND s.id = p.target_id`, ` OFFSET 0) t
-    WHERE p.tenant_id = $1 AND p.key = o.key AND p.stored = o.stored AND p.statement_id = o.statement_id AND p.target_id < o.target_id`}
-	chainTarget = around{` AND EXISTS (
-    WITH RECURSIVE chain (path, next) AS (
-        SELECT ARRAY[o.statement_id], o.target_id
-        UNION ALL
-        SELECT c.path || c.next, t.next
-        FROM chain c CROSS JOIN LATERAL (SELECT CASE s.object_kind WHEN 4 THEN s.object END AS next FROM statement s
-            WHERE s.tenant_id = $1 AND s.id = c.next OFFSET 0) t
-        WHERE c.next <> ALL (c.path) AND cardinality(c.path) < 100
-    ) SELECT FROM chain c CROSS JOIN LATERAL (SELECT FROM statement s WHERE s.tenant_id = $1 AND s.id = c.next`, ` OFFSET 0) t)`}
 )
 
 // sources are those of the statements that meet the filters themselves.
@@ -88,59 +70,6 @@ func (q Query) sources() []source {
 		return list
 	}
 	return []source{{from: fromStatements, order: "s", ask: rest}}
-}
-
-// rarest is the filter by which the index of references is read, and what is left to ask then.
-func (q Query) rarest() (key uuid.UUID, places place, rest Query) {
-	rest = q
-	switch {
-	case q.Agent != uuid.Nil:
-		rest.Agent = uuid.Nil
-		if q.RelatedAgents {
-			return q.Agent, placeRelatedAgent | placeAuthority, rest
-		}
-		return q.Agent, placeAgent, rest
-	case q.Registration != uuid.Nil:
-		rest.Registration = uuid.Nil
-		return q.Registration, placeRegistration, rest
-	case q.Activity != uuid.Nil:
-		rest.Activity = uuid.Nil
-		if q.RelatedActivities {
-			return q.Activity, placeRelatedActivity, rest
-		}
-		return q.Activity, placeActivity, rest
-	}
-	rest.Verb = ""
-	return uuid.Nil, placeVerb, rest
-}
-
-// references are the sources of the statements that a target makes match. One look tells whether there are any for this key, and any whose keys are not all there.
-func (q Query) references(ctx context.Context, tx *database.Tx) (list []source, err error) {
-	if !q.Targets || q.Agent == uuid.Nil && q.Registration == uuid.Nil && q.Activity == uuid.Nil && q.Verb == "" {
-		return nil, nil // without filters each is found by itself
-	}
-	key, places, rest := q.rarest()
-	var there struct {
-		Key           uuid.NullUUID
-		Kept, Pending bool
-	}
-	// MATERIALIZED: a key that is a subquery would not be looked up in the index, but compared row by row behind row-level security.
-	err = tx.GetContext(ctx, &there, `
-WITH n AS MATERIALIZED (SELECT coalesce($2::uuid, (SELECT verb_key(id) FROM verb WHERE tenant_id = $1 AND iri = $3)) AS key)
-SELECT n.key, EXISTS (SELECT FROM reference_key WHERE tenant_id = $1 AND key = n.key OFFSET 0) AS kept,
-    EXISTS (SELECT FROM reference_pending WHERE tenant_id = $1 AND state <> 3) AS pending FROM n`, tx.Tenant, nilOr(key), q.Verb)
-	if err != nil {
-		return nil, err
-	}
-	if there.Kept {
-		has := ` & ` + strconv.Itoa(int(places)) + ` <> 0`
-		list = append(list, source{from: fromKeys, order: "o", where: ` AND o.tenant_id = $1 AND o.key = `, key: there.Key.UUID,
-			and: ` AND o.places` + has, ask: rest, target: keyTarget, once: around{keyOnce.before, keyOnce.after + ` AND p.places` + has + `)`}})
-	}
-	if there.Pending {
-		list = append(list, source{from: fromPending, order: "o", where: ` AND o.tenant_id = $1 AND o.state <> 3`, ask: q, target: chainTarget})
-	}
-	return list, nil
 }
 
 func nilOr(id uuid.UUID) any {

@@ -51,6 +51,14 @@ SELECT 1, $1, $2::bigint, to_timestamp($2::bigint), now(), $3, $3, v.id, $4, $5,
 	if _, err := owner.Exec(`INSERT INTO voiding (tenant_id, target, statement_id) VALUES (1, $1, $2), (1, $3, $4)`, target, voiding, again, third); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := steps.UpTo(t.Context(), 15); err != nil { // which left references of which only some keys were kept to the readers
+		t.Fatal(err)
+	}
+	if _, err := owner.Exec(`
+WITH w AS (UPDATE reference_pending SET state = 4, keyed = 2 WHERE statement_id = $1 RETURNING stored)
+INSERT INTO reference_key (tenant_id, key, statement_id, target_id, places, stored) SELECT 1, $2, $1, $3, 3, stored FROM w`, third, actor, again); err != nil {
+		t.Fatal(err)
+	}
 	app, err := url.Parse(databasetest.AppURL(t, ownerURL))
 	if err != nil {
 		t.Fatal(err)
