@@ -85,7 +85,7 @@ func TestLoadCountsWhatTheStoreHas(t *testing.T) {
 		t.Errorf("posts: %+v", r.Posts)
 	}
 	visible(t, h)
-	reported(t, &r, append(args, "--statements", "0", "--clients", "4", "--learners", "2", "--gets", "--requests", "3")...)
+	reported(t, &r, append(args, "--statements", "0", "--clients", "4", "--learners", "2", "--gets", "--requests", "10")...)
 	body, err := newStore(endpoint, client.Key, client.Secret, "1.0.3", 1).get(t.Context(), page("limit", "500"))
 	if n, counting := countStatements(body); err != nil || counting != nil || n != 300 {
 		t.Errorf("the store has %d statements: %v %v", n, err, counting)
@@ -94,7 +94,7 @@ func TestLoadCountsWhatTheStoreHas(t *testing.T) {
 		t.Fatalf("gets: %+v", r.Gets)
 	}
 	for _, g := range r.Gets {
-		want := 0.5 // of an activity there are one or two
+		want := 0.1 // of an activity there are one or two, or sometimes none
 		if g.Query == "agent" || g.Query == "verb" || g.Query == "since, ascending" {
 			want = pageSize
 		}
