@@ -12,6 +12,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -75,7 +76,7 @@ type attachment struct {
 	FileURL     string `json:"fileUrl"`
 }
 
-func (a attached) all() []attachment { return append(a.Attachments, a.Object.Attachments...) }
+func (a attached) all() []attachment { return slices.Concat(a.Attachments, a.Object.Attachments) }
 
 // fetchAttachments brings the contents of a statement's attachments that the hub keeps into the archive.
 func (r *remote) fetchAttachments(ctx context.Context, w *archive.Writer, statement []byte) error {

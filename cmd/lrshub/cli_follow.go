@@ -158,11 +158,7 @@ func (f *follower) connect(ctx context.Context) error {
 
 // take prints what a line holds. Nothing more is there yet: what was printed goes out.
 func (f *follower) take(text []byte, last bool) error {
-	var line struct {
-		Cursor    string          `json:"cursor"`
-		Statement json.RawMessage `json:"statement"`
-		End       string          `json:"end"`
-	}
+	var line feedLine
 	if err := json.Unmarshal(text, &line); err != nil {
 		return fmt.Errorf("read the hub's feed: %w", err)
 	}

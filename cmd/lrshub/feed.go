@@ -27,6 +27,13 @@ type feedStand struct {
 	Through time.Time `json:"consistentThrough"` // what was stored up to then has been given
 }
 
+// feedLine is a line of a feed: a statement, or where the feed stands, or why it ends.
+type feedLine struct {
+	feedStand
+	Statement json.RawMessage `json:"statement"`
+	End       string          `json:"end"`
+}
+
 // feedUntil reads the hub's feed from after a cursor until it is through with enough. errUnsettled when that takes too long.
 func (r *remote) feedUntil(ctx context.Context, after string, enough func(through time.Time) bool, each func(statement []byte, cursor string) error) error {
 	query := url.Values{}
@@ -69,11 +76,7 @@ func (r *remote) readFeed(ctx context.Context, query url.Values, each func(state
 		if err != nil {
 			return end, fmt.Errorf("the feed broke off: %w", noEOF(err))
 		}
-		var line struct {
-			feedStand
-			Statement json.RawMessage `json:"statement"`
-			End       string          `json:"end"`
-		}
+		var line feedLine
 		if err := json.Unmarshal(text, &line); err != nil {
 			return end, fmt.Errorf("the feed has a line that is not JSON: %w", err)
 		}

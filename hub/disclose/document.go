@@ -114,14 +114,11 @@ func (s *session) documentKey(ctx context.Context, tx *database.Tx, name records
 	if err != nil {
 		return records.DocumentKey{}, err
 	}
-	key := records.DocumentKey{Kind: name.Kind, Purpose: purpose.ID, Registration: name.Registration, Name: s.tenant.DocumentName(name.ID)}
-	if name.Activity != "" {
-		key.Activity = s.tenant.ActivityKey(name.Activity)
-	}
+	var subject uuid.UUID
 	if !name.Agent.IsZero() {
-		key.Subject, err = s.road.vault.Find(ctx, tx, name.Agent)
+		subject, err = s.road.vault.Find(ctx, tx, name.Agent)
 	}
-	return key, err
+	return name.Key(s.tenant, purpose.ID, subject), err
 }
 
 func openLabel(stored records.Document, owner vault.Sealer) (records.Label, error) {

@@ -73,12 +73,12 @@ func (p Precondition) check(there bool, content []byte) error {
 
 // PutDocument stores a document in the place of one that may be there. Errors: ErrPrecondition, ErrUnconditional.
 func (r *Road) PutDocument(ctx context.Context, caller access.Caller, name records.DocumentName, d Document, p Precondition) error {
-	return r.changeDocument(ctx, caller, name, func(old *Document) (*Document, error) { return &d, nil }, p)
+	return r.changeDocument(ctx, caller, name, true, func(*Document) (*Document, error) { return &d, nil }, p)
 }
 
 // MergeDocument stores a document, or puts the properties of a JSON object into one that is there (Communication 2.2). Errors: ErrPrecondition, ErrMerge.
 func (r *Road) MergeDocument(ctx context.Context, caller access.Caller, name records.DocumentName, d Document, p Precondition) error {
-	return r.changeDocument(ctx, caller, name, func(old *Document) (*Document, error) {
+	return r.changeDocument(ctx, caller, name, true, func(old *Document) (*Document, error) {
 		if isJSON(d.ContentType) && !jsontext.Value(d.Content).IsValid() {
 			return nil, ErrMerge
 		}
@@ -98,7 +98,7 @@ func (r *Road) MergeDocument(ctx context.Context, caller access.Caller, name rec
 
 // DeleteDocument deletes a document; one that is not there is as good as deleted. Errors: ErrPrecondition.
 func (r *Road) DeleteDocument(ctx context.Context, caller access.Caller, name records.DocumentName, p Precondition) error {
-	return r.changeDocument(ctx, caller, name, func(*Document) (*Document, error) { return nil, nil }, p)
+	return r.changeDocument(ctx, caller, name, false, func(*Document) (*Document, error) { return nil, nil }, p)
 }
 
 // DeleteStates deletes all states of an agent in an activity, or those of one registration.
@@ -116,10 +116,10 @@ func (r *Road) DeleteStates(ctx context.Context, caller access.Caller, name reco
 const attempts = 5
 
 // changeDocument does one change of one document: change gets what is there (nil: nothing) and gives what is to be there (nil: nothing).
-func (r *Road) changeDocument(ctx context.Context, caller access.Caller, name records.DocumentName, change func(*Document) (*Document, error), p Precondition) error {
+func (r *Road) changeDocument(ctx context.Context, caller access.Caller, name records.DocumentName, keeps bool, change func(*Document) (*Document, error), p Precondition) error {
 	for range attempts {
 		first := true
-		err := r.document(ctx, caller, name, true, func(ctx context.Context, tx *database.Tx, key records.DocumentKey) error {
+		err := r.document(ctx, caller, name, keeps, func(ctx context.Context, tx *database.Tx, key records.DocumentKey) error {
 			first = true
 			owner, err := r.vault.Owner(ctx, tx, key.Subject)
 			if err != nil {
@@ -150,8 +150,8 @@ func (r *Road) changeDocument(ctx context.Context, caller access.Caller, name re
 	return fmt.Errorf("%w: others change this document all the time", ErrPrecondition)
 }
 
-// document runs a transaction with the key of a name. With found an agent that nobody knows yet gets a subject; else nothing is done for it.
-func (r *Road) document(ctx context.Context, caller access.Caller, name records.DocumentName, found bool, do func(context.Context, *database.Tx, records.DocumentKey) error) error {
+// document runs a transaction with the key of a name. keeps: a document may be stored, so an agent that nobody knows yet gets a subject.
+func (r *Road) document(ctx context.Context, caller access.Caller, name records.DocumentName, keeps bool, do func(context.Context, *database.Tx, records.DocumentKey) error) error {
 	err := r.db.Tenant(ctx, caller.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		t, err := r.vault.Tenant(tx.Tenant)
 		if err != nil {
@@ -161,30 +161,35 @@ func (r *Road) document(ctx context.Context, caller access.Caller, name records.
 		if err != nil {
 			return err
 		}
-		key := records.DocumentKey{Kind: name.Kind, Purpose: purpose.ID, Registration: name.Registration, Name: t.DocumentName(name.ID)}
-		if name.Activity != "" {
-			key.Activity = t.ActivityKey(name.Activity)
+		subject, err := r.documentOwner(ctx, tx, name.Agent, keeps)
+		if err != nil {
+			return err
 		}
-		if !name.Agent.IsZero() {
-			if key.Subject, err = r.vault.Find(ctx, tx, name.Agent); errors.Is(err, vault.ErrUnknownSubject) {
-				if !found {
-					return nil
-				}
-				var made vault.Subjects
-				if made, err = r.vault.Resolve(ctx, tx, []xapi.Identifier{name.Agent}); err == nil {
-					key.Subject = made.Of(name.Agent).ID
-				}
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return do(ctx, tx, key)
+		return do(ctx, tx, name.Key(t, purpose.ID, subject))
 	})
 	if err != nil {
 		return fmt.Errorf("change document: %w", err)
 	}
 	return nil
+}
+
+// documentOwner gives the subject of a document's agent; Nil where there is no agent, or nobody knows it and nothing is kept: no document has that one.
+func (r *Road) documentOwner(ctx context.Context, tx *database.Tx, agent xapi.Identifier, keeps bool) (uuid.UUID, error) {
+	if agent.IsZero() {
+		return uuid.Nil, nil
+	}
+	if keeps {
+		subjects, err := r.vault.Resolve(ctx, tx, []xapi.Identifier{agent})
+		if err != nil {
+			return uuid.Nil, err
+		}
+		return subjects.Of(agent).ID, nil
+	}
+	subject, err := r.vault.Find(ctx, tx, agent)
+	if errors.Is(err, vault.ErrUnknownSubject) {
+		return uuid.Nil, nil
+	}
+	return subject, err
 }
 
 // lockDocument reads what is there; nil: nothing.

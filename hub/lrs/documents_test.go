@@ -175,6 +175,12 @@ func TestStates(t *testing.T) {
 	equal(t, "delete all", c.do("DELETE", list, "").status, 204)
 	equal(t, "none is left", strings.TrimSpace(c.do("GET", list, "").body), `[]`)
 	equal(t, "of nobody", strings.TrimSpace(c.do("GET", at("activities/state", "activityId", course, "agent", `{"mbox":"mailto:nobody@example.org"}`), "").body), `[]`)
+	equal(t, "delete one of nobody's", c.do("DELETE", at("activities/state", "activityId", course, "agent", `{"mbox":"mailto:nobody@example.org"}`, "stateId", "a"), "").status, 204)
+	equal(t, "if it is there", c.do("DELETE", at("activities/state", "activityId", course, "agent", `{"mbox":"mailto:nobody@example.org"}`, "stateId", "a"), "", "If-Match", "*").status, 412)
+	var subjects int
+	if err := w.owner.QueryRow(`SELECT count(*) FROM subject WHERE tenant_id = 1`).Scan(&subjects); err != nil || subjects != 1 {
+		t.Errorf("%d subjects, %v: only ann has documents", subjects, err)
+	}
 	equal(t, "delete nobody's", c.do("DELETE", at("activities/state", "activityId", course, "agent", `{"mbox":"mailto:nobody@example.org"}`), "").status, 204)
 	sha := at("activities/state", "activityId", course, "agent", `{"mbox_sha1sum":"`+"5a8d9fd5a5d5dc5b5d5d5c5b5a5f5e5d5c5b5a59"+`"}`, "stateId", "a")
 	equal(t, "an unknown hash", c.do("GET", sha, "").status, 404)

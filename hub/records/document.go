@@ -57,6 +57,21 @@ type DocumentKey struct {
 	Name         uuid.UUID // blind index of the id
 }
 
+// Blinder makes blind indexes: vault.Tenant.
+type Blinder interface {
+	ActivityKey(iri string) uuid.UUID
+	DocumentName(id string) uuid.UUID
+}
+
+// Key gives the name's key for a purpose and for the subject of its agent.
+func (n DocumentName) Key(b Blinder, purpose int32, subject uuid.UUID) DocumentKey {
+	k := DocumentKey{Kind: n.Kind, Purpose: purpose, Subject: subject, Registration: n.Registration, Name: b.DocumentName(n.ID)}
+	if n.Activity != "" {
+		k.Activity = b.ActivityKey(n.Activity)
+	}
+	return k
+}
+
 // Label is what is sealed beside a document's content.
 type Label struct {
 	ID          string `json:"id"`
