@@ -27,7 +27,8 @@ type beginInput struct {
 // begun is what there is to read.
 type begun struct {
 	codec.Tombstone
-	Streams []stream `json:"streams"` // in order
+	Streams []stream `json:"streams"`        // in order
+	Slow    bool     `json:"slow,omitempty"` // the last run took long: see read.go
 }
 
 // begin makes the run and says what there is to read.
@@ -38,6 +39,10 @@ func (a *activities) begin(ctx context.Context, in beginInput) (begun, error) {
 	var b begun
 	err := a.DB.Tenant(ctx, in.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		now := a.Now()
+		last, err := connection.History(ctx, tx, in.Connection, time.Time{}, 1)
+		if err != nil {
+			return err
+		}
 		run := connection.Run{ID: in.Run, Connection: in.Connection, Kind: in.Kind, Full: in.Full, StartedBy: in.By, StartedAt: now}
 		if err := connection.Begin(ctx, tx, run, now.Add(lease)); err != nil {
 			return err
@@ -46,7 +51,7 @@ func (a *activities) begin(ctx context.Context, in beginInput) (begun, error) {
 		if err != nil {
 			return err
 		}
-		b = begun{Streams: make([]stream, len(m.Streams))}
+		b = begun{Streams: make([]stream, len(m.Streams)), Slow: tookLong(last)}
 		for i, s := range m.Streams {
 			b.Streams[i] = stream{Name: s.Name, Lookups: s.Lookups, Mapping: m.Version}
 		}

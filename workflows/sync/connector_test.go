@@ -78,6 +78,10 @@ func (ledger) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *sdk.
 		return sdk.Errorf(sdk.ClassAuth, "the source does not accept the credentials: renew the token")
 	case "rate":
 		return &sdk.Error{Class: sdk.ClassRateLimit, RetryAfter: time.Duration(number) * time.Second, Message: "too many requests"}
+	case "hang":
+		out.Progress(0, int64(total))
+		<-ctx.Done()
+		return ctx.Err()
 	case "expired":
 		if r.Cursor != nil {
 			return sdk.Errorf(sdk.ClassCursorExpired, "too long ago")

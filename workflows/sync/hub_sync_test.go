@@ -35,11 +35,13 @@ func TestRealSyncs(t *testing.T) {
 		})
 	}
 	workers.Stop()
-	t.Run("workers change", func(t *testing.T) {
-		of := *h
-		of.T = t
-		workersChange(&of)
-	})
+	for name, test := range map[string]func(*hub){"workers change": workersChange, "hanging source": hangingSource} {
+		t.Run(name, func(t *testing.T) {
+			of := *h
+			of.T = t
+			test(&of)
+		})
+	}
 }
 
 const tablesFile = `connector: csv
@@ -363,4 +365,34 @@ func workersChange(h *hub) {
 	if r.State != connection.Succeeded || h.statements(c) != 150 || r.Total.Records != 150 {
 		h.Errorf("%+v, %d live", r, h.statements(c))
 	}
+}
+
+// hangingSource: the source of one connection hangs, and the worker has one place a lane; another connection is synced meanwhile.
+func hangingSource(h *hub) {
+	d := h.deps()
+	d.Connectors, d.hanging = 1, time.Second
+	workers := h.work(d)
+	defer workers.Stop()
+	stuck, _ := h.addLedger("hanging", 20, "hang 0")
+	if _, err := Start(h.Context(), h.client, h.db, h.target(stuck), false, "client-1"); err != nil {
+		h.Fatal(err)
+	}
+	h.newest(stuck, "begun", func(r connection.Run) bool { return r.State == connection.Running })
+	began := time.Now()
+	for i := range 3 {
+		c, _ := h.addLedger(fmt.Sprint("prompt-", i), 20, "")
+		if r, err := h.sync(c, false); err != nil || r.State != connection.Succeeded {
+			h.Fatalf("%v, %+v", err, r)
+		}
+	}
+	if took := time.Since(began); took > 40*time.Second { // the host ends a hanging read after 60
+		h.Errorf("three syncs beside a hanging one took %s", took)
+	}
+	if r := h.newest(stuck, "there", func(connection.Run) bool { return true }); r.State != connection.Running || r.Total.Records != 0 {
+		h.Fatalf("the hanging run: %+v", r)
+	}
+	if err := Cancel(h.Context(), h.client, h.target(stuck)); err != nil {
+		h.Fatal(err)
+	}
+	h.newest(stuck, "ended", func(r connection.Run) bool { return r.State == connection.Cancelled })
 }

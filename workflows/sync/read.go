@@ -20,9 +20,16 @@ import (
 	"github.com/lrshub/lrshub/workflows/codec"
 )
 
+// A run is read in the quick lane at first, and in the slow one from the moment when it turns out to take long: each lane has its own task queue and its own places
+// for connectors. So no number of slow or hanging sources keeps the others waiting. One whose last run took long begins in the slow lane.
 const (
-	// slice is how long one activity reads before it lets the workflow start the next: a long sync then has all its attempts anew.
-	slice = 15 * time.Minute
+	// slice is how long one activity reads before it lets the workflow start the next: the others of the slow lane have their turn, and a long sync has all
+	// its attempts anew.
+	slice = 2 * time.Minute
+	// quick is a slice of the quick lane.
+	quick = 20 * time.Second
+	// hanging is when the quick lane no longer waits for the page under way; it is read again in the slow one.
+	hanging = 45 * time.Second
 	// pulse is how often a read tells Temporal that it lives, and so learns that it was cancelled.
 	pulse = 5 * time.Second
 	// renewal is how often a read renews its lease while it stores no page.
@@ -35,6 +42,7 @@ type readInput struct {
 	Run    uuid.UUID `json:"run"`
 	Stream stream    `json:"stream"`
 	Full   bool      `json:"full,omitempty"`
+	Slow   bool      `json:"slow,omitempty"` // the lane
 }
 
 type readResult struct {
@@ -67,6 +75,11 @@ func (a *activities) read(ctx context.Context, in readInput) (readResult, error)
 		return readResult{}, a.trouble(ctx, in, err)
 	}
 	return readResult{More: more, Pages: r.pages}, nil
+}
+
+// tookLong says whether a run belongs into the slow lane from its beginning, by the one before it.
+func tookLong(before []connection.Run) bool {
+	return len(before) == 1 && before[0].EndedAt != nil && before[0].EndedAt.Sub(before[0].StartedAt) > hanging
 }
 
 // trouble settles an error and, where it will be tried again, tells whoever looks at the run.
@@ -255,7 +268,11 @@ func (r *reader) stored(ctx context.Context, page contract.Page) error {
 	if err := r.tellSource(ctx, page.Cursor); err != nil {
 		return err
 	}
-	if r.Now().Sub(r.began) > r.slice || stopping(ctx) {
+	enough := r.quick
+	if r.in.Slow {
+		enough = r.slice
+	}
+	if r.Now().Sub(r.began) > enough || stopping(ctx) {
 		return errEnough
 	}
 	return nil
@@ -269,16 +286,24 @@ func (r *reader) tellSource(ctx context.Context, cursor []byte) error {
 	return r.process.Commit(ctx, r.stream.Name, cursor)
 }
 
-// beat tells Temporal that the read lives, with no more than a count, and renews the lease. A read that lost its lease is ended. whole is the activity's
+// beat tells Temporal that the read lives, with no more than a count, and renews the lease. A read that lost its lease is ended, and one that hangs in the
+// quick lane. whole is the activity's
 // own context: a heartbeat on one that is already done would end the activity as cancelled.
 func (r *reader) beat(whole, ctx context.Context, cancel context.CancelCauseFunc) {
 	ticker := time.NewTicker(r.pulse)
 	defer ticker.Stop()
+	var hanging <-chan time.Time
+	if !r.in.Slow {
+		hanging = time.After(r.hanging)
+	}
 	activity.RecordHeartbeat(whole)
 	renewed := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-hanging:
+			cancel(errEnough)
 			return
 		case <-activity.GetWorkerStopChannel(ctx):
 			select { // give the page under way a moment, then go

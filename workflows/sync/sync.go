@@ -33,10 +33,11 @@ import (
 	"github.com/lrshub/lrshub/plugins/host"
 )
 
-// Task queues. Reads have their own, so that those that wait for a free place do not keep short work waiting.
+// Task queues. Reads have their own, so that those that wait for a free place do not keep short work waiting; slow ones have another (read.go).
 const (
 	Queue     = "lrshub"
 	ReadQueue = "lrshub-read"
+	SlowQueue = "lrshub-read-slow"
 )
 
 // Road is the road in: ingest.Road.
@@ -55,14 +56,14 @@ type Deps struct {
 	Plugin func(connector, checksum string) (host.Plugin, error)
 	Now    func() time.Time
 	Log    *slog.Logger
-	// Connectors is how many connector processes a worker runs at once; 0: 4.
+	// Connectors is how many connector processes a worker runs at once in each lane; 0: 8.
 	Connectors int
 	// Failed is told when Temporal refuses the worker for good (its namespace is gone, or it may not use it); nil: nobody is told.
 	Failed func(error)
 	// KeepDead and KeepRuns are how long dead letters and ended runs are kept; 0: 30 and 90 days.
 	KeepDead, KeepRuns time.Duration
 
-	slice, pulse time.Duration // of tests; see read.go
+	slice, quick, hanging, pulse time.Duration // of tests; see read.go
 }
 
 func (d Deps) withDefaults() Deps {
@@ -78,10 +79,12 @@ func (d Deps) withDefaults() Deps {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
 	const day = 24 * time.Hour
-	setDefault(&d.Connectors, 4)
+	setDefault(&d.Connectors, 8)
 	setDefault(&d.KeepDead, 30*day)
 	setDefault(&d.KeepRuns, 90*day)
 	setDefault(&d.slice, slice)
+	setDefault(&d.quick, quick)
+	setDefault(&d.hanging, hanging)
 	setDefault(&d.pulse, pulse)
 	return d
 }
@@ -121,7 +124,7 @@ const (
 // activities are what workflows may do to the world.
 type activities struct{ Deps }
 
-// Workers are the workers of one process: one for workflows and short activities, one for reads.
+// Workers are the workers of one process: one for workflows and short activities, one for each lane of reads.
 type Workers struct{ list []worker.Worker }
 
 // stopTime is how long a stopping worker waits for a read to end between two pages.
@@ -131,13 +134,17 @@ const stopTime = 10 * time.Second
 func NewWorkers(c client.Client, d Deps) *Workers {
 	d = d.withDefaults()
 	short := worker.New(c, Queue, worker.Options{WorkerStopTimeout: stopTime, OnFatalError: d.Failed})
-	reads := worker.New(c, ReadQueue, worker.Options{
-		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: d.Connectors, WorkerStopTimeout: stopTime, OnFatalError: d.Failed,
-		MaxHeartbeatThrottleInterval: d.pulse, // else a cancelled read would learn of it after most of its heartbeat timeout
-	})
 	Register(short, d)
-	registerActivities(reads, d) // it runs no workflows
-	return &Workers{[]worker.Worker{short, reads}}
+	workers := &Workers{[]worker.Worker{short}}
+	for _, queue := range []string{ReadQueue, SlowQueue} {
+		reads := worker.New(c, queue, worker.Options{
+			DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: d.Connectors, WorkerStopTimeout: stopTime, OnFatalError: d.Failed,
+			MaxHeartbeatThrottleInterval: d.pulse, // else a cancelled read would learn of it after most of its heartbeat timeout
+		})
+		registerActivities(reads, d)
+		workers.list = append(workers.list, reads)
+	}
+	return workers
 }
 
 // Start starts the workers, or none of them.

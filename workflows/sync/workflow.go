@@ -21,6 +21,7 @@ type Input struct {
 	By   string `json:"by"` // credential id, or "schedule"
 
 	Streams []stream `json:"streams,omitempty"` // left to read, when the workflow continues as new
+	Slow    bool     `json:"slow,omitempty"`    // and the lane that they are read in
 }
 
 // Result is how a run ended well.
@@ -48,9 +49,13 @@ func shortly(ctx workflow.Context, attempts int32) workflow.Context {
 }
 
 // reading is for activities that run a connector: ten attempts over some 25 minutes, longer where a source says how long to wait.
-func reading(ctx workflow.Context) workflow.Context {
+func reading(ctx workflow.Context, slow bool) workflow.Context {
+	queue := ReadQueue
+	if slow {
+		queue = SlowQueue
+	}
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: ReadQueue, StartToCloseTimeout: 7 * 24 * time.Hour, HeartbeatTimeout: time.Minute, WaitForCancellation: true,
+		TaskQueue: queue, StartToCloseTimeout: 7 * 24 * time.Hour, HeartbeatTimeout: time.Minute, WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 10 * time.Second, BackoffCoefficient: 2, MaximumInterval: 5 * time.Minute, MaximumAttempts: 10},
 	})
 }
@@ -69,8 +74,10 @@ func Sync(ctx workflow.Context, in Input) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		in.Streams = begun.Streams
+		in.Streams, in.Slow = begun.Streams, begun.Slow
 	}
+	lanes := workflow.GetVersion(ctx, "lanes", workflow.DefaultVersion, 1) == 1
+	in.Slow = in.Slow && lanes
 	var seen int64
 	for len(in.Streams) > 0 {
 		more, err := read(ctx, in, run, in.Streams[0])
@@ -82,6 +89,8 @@ func Sync(ctx workflow.Context, in Input) (Result, error) {
 		}
 		if !more {
 			in.Streams = in.Streams[1:]
+		} else if lanes {
+			in.Slow = true // for the rest of the run
 		}
 		if len(in.Streams) > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return Result{}, workflow.NewContinueAsNewError(ctx, "Sync", in)
@@ -104,7 +113,7 @@ func begin(ctx workflow.Context, in Input, run uuid.UUID, kind connection.RunKin
 
 func read(ctx workflow.Context, in Input, run uuid.UUID, s stream) (more bool, err error) {
 	var done readResult
-	err = workflow.ExecuteActivity(reading(ctx), nameRead, readInput{Target: in.Target, Run: run, Stream: s, Full: in.Full}).Get(ctx, &done)
+	err = workflow.ExecuteActivity(reading(ctx, in.Slow), nameRead, readInput{Target: in.Target, Run: run, Stream: s, Full: in.Full, Slow: in.Slow}).Get(ctx, &done)
 	if err == nil && done.Destroyed {
 		err = errDestroyed
 	}
@@ -176,7 +185,7 @@ func Replay(ctx workflow.Context, in Input) (Result, error) {
 		return Result{}, err
 	}
 	for _, s := range begun.Streams {
-		err = workflow.ExecuteActivity(reading(ctx), nameReplay, readInput{Target: in.Target, Run: run, Stream: s}).Get(ctx, nil)
+		err = workflow.ExecuteActivity(reading(ctx, false), nameReplay, readInput{Target: in.Target, Run: run, Stream: s}).Get(ctx, nil)
 		if err != nil {
 			break
 		}

@@ -132,6 +132,44 @@ func TestStreamsInOrderAndInSlices(t *testing.T) {
 	}
 }
 
+// TestLanes: a run whose slice is not enough is read in the slow lane from there on; one that follows a slow run begins there.
+func TestLanes(t *testing.T) {
+	for _, c := range []struct {
+		begins bool
+		want   []bool // slow, by call
+	}{
+		{false, []bool{false, false, true, true}},
+		{true, []bool{true, true, true, true}},
+	} {
+		w := newWorld(t, "course", "results", "answers")
+		begin := w.begin
+		w.begin = func(in beginInput) (begun, error) {
+			b, err := begin(in)
+			b.Slow = c.begins
+			return b, err
+		}
+		var slow []bool
+		w.read = func(n int, in readInput) (readResult, error) {
+			slow = append(slow, in.Slow)
+			return readResult{More: n == 2}, nil
+		}
+		if err := w.run(); err != nil || !slices.Equal(slow, c.want) {
+			t.Errorf("slow: %v, want %v (%v)", slow, c.want, err)
+		}
+	}
+	begun, soon, late := time.Unix(0, 0), time.Unix(3, 0), time.Unix(90, 0)
+	for want, runs := range map[bool][][]connection.Run{
+		false: {nil, {{StartedAt: begun}}, {{StartedAt: begun, EndedAt: &soon}}},
+		true:  {{{StartedAt: begun, EndedAt: &late}}},
+	} {
+		for _, before := range runs {
+			if tookLong(before) != want {
+				t.Errorf("took long after %+v: %t", before, !want)
+			}
+		}
+	}
+}
+
 func TestRetryClasses(t *testing.T) {
 	for _, c := range []struct {
 		err      error
