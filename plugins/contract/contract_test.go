@@ -146,7 +146,10 @@ func TestDescriptionValidate(t *testing.T) {
 		"names no secret":      func(d *Description) { d.Auth = []Auth{{Kind: AuthBearer, Host: "lms.example"}} },
 		"needs a name":         func(d *Description) { d.Auth = []Auth{{Kind: AuthHeader, Secret: "t", Host: "lms.example"}} },
 		"auth kind is":         func(d *Description) { d.Auth = []Auth{{Kind: "magic", Secret: "t", Host: "lms.example"}} },
-		`two streams`:          func(d *Description) { d.Streams = []Stream{{Name: "a"}, {Name: "a"}} },
+		"is dialled": func(d *Description) {
+			d.Hosts, d.Auth[0].Host = []string{"tcp://lms.example:22"}, "tcp://lms.example:22"
+		},
+		`two streams`: func(d *Description) { d.Streams = []Stream{{Name: "a"}, {Name: "a"}} },
 	} {
 		d := good
 		change(&d)
@@ -174,6 +177,10 @@ func TestHostPatterns(t *testing.T) {
 		{"*.lms.example", "https", "lms.example", "443", false},
 		{"*.lms.example", "https", "evillms.example", "443", false},
 		{"[::1]:80", "https", "::1", "80", true},
+		{"tcp://files.example:22", "tcp", "files.example", "22", true},
+		{"tcp://files.example:22", "tcp", "files.example", "2222", false},
+		{"tcp://files.example:443", "https", "files.example", "443", false},
+		{"files.example:22", "tcp", "files.example", "22", false},
 	}
 	for _, test := range tests {
 		p, err := ParseHost(test.pattern)
@@ -181,7 +188,7 @@ func TestHostPatterns(t *testing.T) {
 			t.Errorf("%s for %s://%s:%s: want %t (%v)", test.pattern, test.scheme, test.host, test.port, test.want, err)
 		}
 	}
-	for _, bad := range []string{"", "*", "*.org", "a/b", "u@host", "a b", "http://", "host?q", "ftp://host"} {
+	for _, bad := range []string{"", "*", "*.org", "a/b", "u@host", "a b", "http://", "host?q", "ftp://host", "tcp://host", "tcp://*.example.org:22"} {
 		if _, err := ParseHost(bad); err == nil {
 			t.Errorf("%q is no host", bad)
 		}

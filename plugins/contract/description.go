@@ -22,7 +22,8 @@ type Description struct {
 	// kept apart, never part of Session.Config, and named by its property path.
 	ConfigSchema string `json:"config_schema,omitempty"`
 	// Hosts lists where requests may go: "lms.example.org", "lms.example.org:8443", "*.instructure.com". Requests are
-	// https on port 443, unless a port is named or the entry is written "http://host".
+	// https on port 443, unless a port is named or the entry is written "http://host". "tcp://sftp.example.org:22" is for
+	// Session.Dial, and names one host and its port.
 	Hosts []string `json:"hosts,omitempty"`
 	// Auth says how the hub signs requests, so that the secret stays out of this process.
 	Auth []Auth `json:"auth,omitempty"`
@@ -122,6 +123,13 @@ func (d Description) validateAuth(a Auth) error {
 	case a.Host != "" && !slices.Contains(d.Hosts, a.Host):
 		return fmt.Errorf("%w: auth with secret %q names host %q, which is not among hosts", ErrDescription, a.Secret, a.Host)
 	}
+	host := a.Host
+	if host == "" {
+		host = d.Hosts[0]
+	}
+	if p, err := ParseHost(host); err == nil && p.Scheme == "tcp" {
+		return fmt.Errorf("%w: auth with secret %q is for requests, and %s is dialled: name the secret in secrets", ErrDescription, a.Secret, host)
+	}
 	switch a.Kind {
 	case AuthBearer, AuthBasic:
 		return nil
@@ -136,7 +144,7 @@ func (d Description) validateAuth(a Auth) error {
 
 // HostPattern is one entry of Description.Hosts.
 type HostPattern struct {
-	Scheme string // "https" or "http"
+	Scheme string // "https", "http" or "tcp"
 	Host   string // lower case, without port; any one or more labels may stand before it if Wild
 	Port   string // "443", "80" or as written
 	Wild   bool
@@ -148,6 +156,8 @@ func ParseHost(text string) (HostPattern, error) {
 	rest := strings.ToLower(text)
 	if after, ok := strings.CutPrefix(rest, "http://"); ok {
 		p.Scheme, p.Port, rest = "http", "80", after
+	} else if after, ok := strings.CutPrefix(rest, "tcp://"); ok {
+		p.Scheme, p.Port, rest = "tcp", "", after
 	} else {
 		rest = strings.TrimPrefix(rest, "https://")
 	}
@@ -161,8 +171,8 @@ func ParseHost(text string) (HostPattern, error) {
 		p.Host = strings.Trim(rest, "[]")
 	}
 	number, err := strconv.ParseUint(p.Port, 10, 16)
-	if err != nil || number == 0 || p.Host == "" || strings.ContainsAny(p.Host, "*/?#@ []") || (p.Wild && !strings.Contains(p.Host, ".")) {
-		return HostPattern{}, fmt.Errorf("%w: a host is like lms.example.org, lms.example.org:8443, *.example.org or http://host, not %q", ErrDescription, text)
+	if err != nil || number == 0 || p.Host == "" || strings.ContainsAny(p.Host, "*/?#@ []") || (p.Wild && (p.Scheme == "tcp" || !strings.Contains(p.Host, "."))) {
+		return HostPattern{}, fmt.Errorf("%w: a host is like lms.example.org, lms.example.org:8443, *.example.org, http://host or tcp://host:22, not %q", ErrDescription, text)
 	}
 	return p, nil
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/lrshub/lrshub/plugins/internal/wire"
 )
 
-// callback is what one connector's process may ask of the hub: the Host service. Requests over HTTP are in egress.go.
+// callback is what one connector's process may ask of the hub: the Host service. Requests over HTTP are in egress.go, streams of bytes in dial.go.
 type callback struct {
 	pb.UnimplementedHostServer
 	limits    Limits
@@ -31,6 +31,7 @@ type callback struct {
 
 	signs atomic.Int64 // when the connector last showed a sign of life, in nanoseconds
 	busy  atomic.Int64 // requests that it waits for: then it is the hub's turn
+	dials atomic.Int64 // streams of bytes that are open
 
 	// Set once by allow, before the connector can call.
 	hosts   []contract.HostPattern

@@ -49,6 +49,7 @@ var connectors = map[string]func() sdk.Connector{
 	"counter":  func() sdk.Connector { return &counter{} },
 	"rogue":    func() sdk.Connector { return &rogue{} },
 	"web":      func() sdk.Connector { return &web{} },
+	"dialler":  func() sdk.Connector { return &dialler{} },
 	"prober":   func() sdk.Connector { return &prober{} },
 	"csv":      csv.New,
 	"able":     func() sdk.Connector { return &able{} },

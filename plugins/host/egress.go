@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -94,7 +95,7 @@ func (c *callback) body(stream pb.Host_HTTPServer, body io.Reader, cancel func()
 // request makes and checks the request. Its body, if it has one, is read from the stream as it is sent.
 func (c *callback) request(ctx context.Context, head *pb.RequestHead, body io.Reader) (*http.Request, error) {
 	target, err := url.Parse(head.GetUrl())
-	if err != nil || target.Host == "" || target.Opaque != "" {
+	if err != nil || target.Host == "" || target.Opaque != "" || !strings.HasPrefix(strings.ToLower(target.Scheme), "http") {
 		return nil, &contract.Error{Class: contract.ClassSourceBug, Message: "the connector asked for something that is no absolute URL"}
 	}
 	pattern, err := c.allowed(target)
@@ -122,9 +123,19 @@ func (c *callback) request(ctx context.Context, head *pb.RequestHead, body io.Re
 
 // allowed finds the pattern that covers the target.
 func (c *callback) allowed(target *url.URL) (contract.HostPattern, error) {
-	scheme, host, port := strings.ToLower(target.Scheme), strings.ToLower(target.Hostname()), target.Port()
+	port := target.Port()
 	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[scheme]
+		port = map[string]string{"https": "443", "http": "80"}[strings.ToLower(target.Scheme)]
+	}
+	return c.pattern(target.Scheme, target.Hostname(), port)
+}
+
+// pattern finds the one that covers a scheme, host and port.
+func (c *callback) pattern(scheme, host, port string) (contract.HostPattern, error) {
+	scheme, host = strings.ToLower(scheme), strings.ToLower(host)
+	at := host
+	if port != map[string]string{"https": "443", "http": "80"}[scheme] {
+		at = net.JoinHostPort(host, port)
 	}
 	for _, pattern := range c.hosts {
 		if pattern.Allows(scheme, host, port) {
@@ -132,7 +143,7 @@ func (c *callback) allowed(target *url.URL) (contract.HostPattern, error) {
 		}
 	}
 	return contract.HostPattern{}, &contract.Error{Class: contract.ClassPermission, Message: fmt.Sprintf(
-		"the connection may not reach %s://%s: it is not among the hosts that were accepted for it", wire.Clip(scheme, 20), wire.Clip(target.Host, 200))}
+		"the connection may not reach %s://%s: it is not among the hosts that were accepted for it", wire.Clip(scheme, 20), wire.Clip(at, 200))}
 }
 
 // sign adds the secrets that the description binds to this host.

@@ -74,7 +74,7 @@ func (c *callback) exchange(ctx context.Context, r *http.Request) (*http.Respons
 		switch {
 		case err != nil:
 			if !again || permanent(err) {
-				return nil, unreachable(r, err)
+				return nil, unreachable(r.URL.Host, err)
 			}
 		case response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable:
 			asked := sdk.RetryAfter(response.Header, time.Now())
@@ -149,8 +149,8 @@ func permanent(err error) bool {
 }
 
 // unreachable says what went wrong without the request's path or query.
-func unreachable(r *http.Request, err error) error {
-	e := &contract.Error{Class: contract.ClassTransient, Err: err, Message: fmt.Sprintf("%s cannot be reached: %v", r.URL.Host, err)}
+func unreachable(host string, err error) error {
+	e := &contract.Error{Class: contract.ClassTransient, Err: err, Message: fmt.Sprintf("%s cannot be reached: %v", host, err)}
 	if permanent(err) {
 		e.Class = contract.ClassConfig
 	}

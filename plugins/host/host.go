@@ -55,6 +55,9 @@ type Limits struct {
 	Retries     int           // of a request that may be repeated: 3
 	RetryWait   time.Duration // the longest the host itself waits for a source's Retry-After: 30 s
 	Rate        float64       // requests a second to a source, if the connector names none: 10
+	Dials       int           // streams of bytes (Host.Dial) that are open at one time: 4
+	DialIdle    time.Duration // of such a stream without a byte either way: 5 min
+	DialBytes   int64         // that such a stream carries, each way: 64 GiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -69,6 +72,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Retries, 3)
 	set(&l.RetryWait, 30*time.Second)
 	set(&l.Rate, 10)
+	set(&l.Dials, 4)
+	set(&l.DialIdle, 5*time.Minute)
+	set(&l.DialBytes, 64<<30)
 	return l
 }
 

@@ -9,6 +9,7 @@ package sdk
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -44,6 +45,9 @@ type (
 type Session struct {
 	Config []byte       // JSON, without the secrets
 	HTTP   *http.Client // requests leave through the hub
+	// Dial opens a stream of bytes through the hub, for protocols other than HTTP, to an address "host:port" that Description.Hosts
+	// names as "tcp://host:port". Failures of the hub are *Error. A deadline, whichever is set, ends the stream when it is over.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Secret gives a secret's value, if Description.Secrets names it.
 	Secret func(ctx context.Context, name string) (string, error)
 	// Log goes to the hub's debug log. Neither message nor attributes may hold a record's values.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -16,6 +17,7 @@ func newSession(config []byte, host pb.HostClient) *Session {
 	return &Session{
 		Config: config,
 		HTTP:   &http.Client{Transport: &transport{host: host}},
+		Dial:   func(ctx context.Context, address string) (net.Conn, error) { return dial(ctx, host, address) },
 		Secret: func(ctx context.Context, name string) (string, error) {
 			response, err := host.Secret(ctx, &pb.SecretRequest{Name: name})
 			if err != nil {

@@ -2572,6 +2572,206 @@ func (x *ResponseHead) GetContentLength() int64 {
 	return 0
 }
 
+type DialRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*DialRequest_Address
+	//	*DialRequest_Data
+	Part          isDialRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DialRequest) Reset() {
+	*x = DialRequest{}
+	mi := &file_connector_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DialRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DialRequest) ProtoMessage() {}
+
+func (x *DialRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
+func (*DialRequest) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *DialRequest) GetPart() isDialRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *DialRequest) GetAddress() string {
+	if x != nil {
+		if x, ok := x.Part.(*DialRequest_Address); ok {
+			return x.Address
+		}
+	}
+	return ""
+}
+
+func (x *DialRequest) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*DialRequest_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+type isDialRequest_Part interface {
+	isDialRequest_Part()
+}
+
+type DialRequest_Address struct {
+	Address string `protobuf:"bytes,1,opt,name=address,proto3,oneof"` // host:port
+}
+
+type DialRequest_Data struct {
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"` // pieces of at most 512 KiB
+}
+
+func (*DialRequest_Address) isDialRequest_Part() {}
+
+func (*DialRequest_Data) isDialRequest_Part() {}
+
+type DialResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Part:
+	//
+	//	*DialResponse_Opened
+	//	*DialResponse_Data
+	Part          isDialResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DialResponse) Reset() {
+	*x = DialResponse{}
+	mi := &file_connector_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DialResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DialResponse) ProtoMessage() {}
+
+func (x *DialResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DialResponse.ProtoReflect.Descriptor instead.
+func (*DialResponse) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *DialResponse) GetPart() isDialResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *DialResponse) GetOpened() *Opened {
+	if x != nil {
+		if x, ok := x.Part.(*DialResponse_Opened); ok {
+			return x.Opened
+		}
+	}
+	return nil
+}
+
+func (x *DialResponse) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*DialResponse_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+type isDialResponse_Part interface {
+	isDialResponse_Part()
+}
+
+type DialResponse_Opened struct {
+	Opened *Opened `protobuf:"bytes,1,opt,name=opened,proto3,oneof"`
+}
+
+type DialResponse_Data struct {
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+func (*DialResponse_Opened) isDialResponse_Part() {}
+
+func (*DialResponse_Data) isDialResponse_Part() {}
+
+type Opened struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Opened) Reset() {
+	*x = Opened{}
+	mi := &file_connector_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Opened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Opened) ProtoMessage() {}
+
+func (x *Opened) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Opened.ProtoReflect.Descriptor instead.
+func (*Opened) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{41}
+}
+
 type SecretRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -2581,7 +2781,7 @@ type SecretRequest struct {
 
 func (x *SecretRequest) Reset() {
 	*x = SecretRequest{}
-	mi := &file_connector_proto_msgTypes[39]
+	mi := &file_connector_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2593,7 +2793,7 @@ func (x *SecretRequest) String() string {
 func (*SecretRequest) ProtoMessage() {}
 
 func (x *SecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[39]
+	mi := &file_connector_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2606,7 +2806,7 @@ func (x *SecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretRequest.ProtoReflect.Descriptor instead.
 func (*SecretRequest) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{39}
+	return file_connector_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SecretRequest) GetName() string {
@@ -2625,7 +2825,7 @@ type SecretResponse struct {
 
 func (x *SecretResponse) Reset() {
 	*x = SecretResponse{}
-	mi := &file_connector_proto_msgTypes[40]
+	mi := &file_connector_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2637,7 +2837,7 @@ func (x *SecretResponse) String() string {
 func (*SecretResponse) ProtoMessage() {}
 
 func (x *SecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[40]
+	mi := &file_connector_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2650,7 +2850,7 @@ func (x *SecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretResponse.ProtoReflect.Descriptor instead.
 func (*SecretResponse) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{40}
+	return file_connector_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SecretResponse) GetValue() string {
@@ -2671,7 +2871,7 @@ type LogRequest struct {
 
 func (x *LogRequest) Reset() {
 	*x = LogRequest{}
-	mi := &file_connector_proto_msgTypes[41]
+	mi := &file_connector_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2683,7 +2883,7 @@ func (x *LogRequest) String() string {
 func (*LogRequest) ProtoMessage() {}
 
 func (x *LogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[41]
+	mi := &file_connector_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2696,7 +2896,7 @@ func (x *LogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogRequest.ProtoReflect.Descriptor instead.
 func (*LogRequest) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{41}
+	return file_connector_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *LogRequest) GetLevel() string {
@@ -2728,7 +2928,7 @@ type LogResponse struct {
 
 func (x *LogResponse) Reset() {
 	*x = LogResponse{}
-	mi := &file_connector_proto_msgTypes[42]
+	mi := &file_connector_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2740,7 +2940,7 @@ func (x *LogResponse) String() string {
 func (*LogResponse) ProtoMessage() {}
 
 func (x *LogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[42]
+	mi := &file_connector_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2753,7 +2953,7 @@ func (x *LogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogResponse.ProtoReflect.Descriptor instead.
 func (*LogResponse) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{42}
+	return file_connector_proto_rawDescGZIP(), []int{45}
 }
 
 var File_connector_proto protoreflect.FileDescriptor
@@ -2927,7 +3127,16 @@ const file_connector_proto_rawDesc = "" +
 	"\fResponseHead\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x123\n" +
 	"\x06header\x18\x02 \x03(\v2\x1b.lrshub.connector.v1.HeaderR\x06header\x12%\n" +
-	"\x0econtent_length\x18\x03 \x01(\x03R\rcontentLength\"#\n" +
+	"\x0econtent_length\x18\x03 \x01(\x03R\rcontentLength\"G\n" +
+	"\vDialRequest\x12\x1a\n" +
+	"\aaddress\x18\x01 \x01(\tH\x00R\aaddress\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\x06\n" +
+	"\x04part\"c\n" +
+	"\fDialResponse\x125\n" +
+	"\x06opened\x18\x01 \x01(\v2\x1b.lrshub.connector.v1.OpenedH\x00R\x06opened\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\x06\n" +
+	"\x04part\"\b\n" +
+	"\x06Opened\"#\n" +
 	"\rSecretRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"&\n" +
 	"\x0eSecretResponse\x12\x14\n" +
@@ -2949,9 +3158,10 @@ const file_connector_proto_rawDesc = "" +
 	"\x06Commit\x12\".lrshub.connector.v1.CommitRequest\x1a#.lrshub.connector.v1.CommitResponse\x12L\n" +
 	"\aReceive\x12!.lrshub.connector.v1.ReceiveInput\x1a\x1a.lrshub.connector.v1.Frame(\x010\x01\x12T\n" +
 	"\vFindSubject\x12%.lrshub.connector.v1.FindSubjectInput\x1a\x1a.lrshub.connector.v1.Frame(\x010\x01\x12c\n" +
-	"\fEraseSubject\x12(.lrshub.connector.v1.EraseSubjectRequest\x1a).lrshub.connector.v1.EraseSubjectResponse2\xf4\x01\n" +
+	"\fEraseSubject\x12(.lrshub.connector.v1.EraseSubjectRequest\x1a).lrshub.connector.v1.EraseSubjectResponse2\xc5\x02\n" +
 	"\x04Host\x12O\n" +
-	"\x04HTTP\x12 .lrshub.connector.v1.HTTPRequest\x1a!.lrshub.connector.v1.HTTPResponse(\x010\x01\x12Q\n" +
+	"\x04HTTP\x12 .lrshub.connector.v1.HTTPRequest\x1a!.lrshub.connector.v1.HTTPResponse(\x010\x01\x12O\n" +
+	"\x04Dial\x12 .lrshub.connector.v1.DialRequest\x1a!.lrshub.connector.v1.DialResponse(\x010\x01\x12Q\n" +
 	"\x06Secret\x12\".lrshub.connector.v1.SecretRequest\x1a#.lrshub.connector.v1.SecretResponse\x12H\n" +
 	"\x03Log\x12\x1f.lrshub.connector.v1.LogRequest\x1a .lrshub.connector.v1.LogResponseB7Z5github.com/lrshub/lrshub/plugins/contract/connectorv1b\x06proto3"
 
@@ -2967,7 +3177,7 @@ func file_connector_proto_rawDescGZIP() []byte {
 	return file_connector_proto_rawDescData
 }
 
-var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_connector_proto_goTypes = []any{
 	(*DescribeRequest)(nil),       // 0: lrshub.connector.v1.DescribeRequest
 	(*DescribeResponse)(nil),      // 1: lrshub.connector.v1.DescribeResponse
@@ -3008,12 +3218,15 @@ var file_connector_proto_goTypes = []any{
 	(*RequestHead)(nil),           // 36: lrshub.connector.v1.RequestHead
 	(*HTTPResponse)(nil),          // 37: lrshub.connector.v1.HTTPResponse
 	(*ResponseHead)(nil),          // 38: lrshub.connector.v1.ResponseHead
-	(*SecretRequest)(nil),         // 39: lrshub.connector.v1.SecretRequest
-	(*SecretResponse)(nil),        // 40: lrshub.connector.v1.SecretResponse
-	(*LogRequest)(nil),            // 41: lrshub.connector.v1.LogRequest
-	(*LogResponse)(nil),           // 42: lrshub.connector.v1.LogResponse
-	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 44: google.protobuf.Duration
+	(*DialRequest)(nil),           // 39: lrshub.connector.v1.DialRequest
+	(*DialResponse)(nil),          // 40: lrshub.connector.v1.DialResponse
+	(*Opened)(nil),                // 41: lrshub.connector.v1.Opened
+	(*SecretRequest)(nil),         // 42: lrshub.connector.v1.SecretRequest
+	(*SecretResponse)(nil),        // 43: lrshub.connector.v1.SecretResponse
+	(*LogRequest)(nil),            // 44: lrshub.connector.v1.LogRequest
+	(*LogResponse)(nil),           // 45: lrshub.connector.v1.LogResponse
+	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 47: google.protobuf.Duration
 }
 var file_connector_proto_depIdxs = []int32{
 	2,  // 0: lrshub.connector.v1.DescribeResponse.description:type_name -> lrshub.connector.v1.Description
@@ -3038,44 +3251,47 @@ var file_connector_proto_depIdxs = []int32{
 	28, // 19: lrshub.connector.v1.ReceiveInput.start:type_name -> lrshub.connector.v1.Push
 	12, // 20: lrshub.connector.v1.ReceiveInput.ack:type_name -> lrshub.connector.v1.Ack
 	34, // 21: lrshub.connector.v1.Push.header:type_name -> lrshub.connector.v1.Header
-	43, // 22: lrshub.connector.v1.Push.received:type_name -> google.protobuf.Timestamp
+	46, // 22: lrshub.connector.v1.Push.received:type_name -> google.protobuf.Timestamp
 	30, // 23: lrshub.connector.v1.FindSubjectInput.start:type_name -> lrshub.connector.v1.FindSubjectRequest
 	12, // 24: lrshub.connector.v1.FindSubjectInput.ack:type_name -> lrshub.connector.v1.Ack
-	44, // 25: lrshub.connector.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	47, // 25: lrshub.connector.v1.Failure.retry_after:type_name -> google.protobuf.Duration
 	36, // 26: lrshub.connector.v1.HTTPRequest.head:type_name -> lrshub.connector.v1.RequestHead
 	34, // 27: lrshub.connector.v1.RequestHead.header:type_name -> lrshub.connector.v1.Header
 	38, // 28: lrshub.connector.v1.HTTPResponse.head:type_name -> lrshub.connector.v1.ResponseHead
 	34, // 29: lrshub.connector.v1.ResponseHead.header:type_name -> lrshub.connector.v1.Header
-	34, // 30: lrshub.connector.v1.LogRequest.attributes:type_name -> lrshub.connector.v1.Header
-	0,  // 31: lrshub.connector.v1.Connector.Describe:input_type -> lrshub.connector.v1.DescribeRequest
-	6,  // 32: lrshub.connector.v1.Connector.Open:input_type -> lrshub.connector.v1.OpenRequest
-	8,  // 33: lrshub.connector.v1.Connector.Check:input_type -> lrshub.connector.v1.CheckRequest
-	11, // 34: lrshub.connector.v1.Connector.Read:input_type -> lrshub.connector.v1.ReadInput
-	22, // 35: lrshub.connector.v1.Connector.Plan:input_type -> lrshub.connector.v1.PlanRequest
-	25, // 36: lrshub.connector.v1.Connector.Commit:input_type -> lrshub.connector.v1.CommitRequest
-	27, // 37: lrshub.connector.v1.Connector.Receive:input_type -> lrshub.connector.v1.ReceiveInput
-	29, // 38: lrshub.connector.v1.Connector.FindSubject:input_type -> lrshub.connector.v1.FindSubjectInput
-	31, // 39: lrshub.connector.v1.Connector.EraseSubject:input_type -> lrshub.connector.v1.EraseSubjectRequest
-	35, // 40: lrshub.connector.v1.Host.HTTP:input_type -> lrshub.connector.v1.HTTPRequest
-	39, // 41: lrshub.connector.v1.Host.Secret:input_type -> lrshub.connector.v1.SecretRequest
-	41, // 42: lrshub.connector.v1.Host.Log:input_type -> lrshub.connector.v1.LogRequest
-	1,  // 43: lrshub.connector.v1.Connector.Describe:output_type -> lrshub.connector.v1.DescribeResponse
-	7,  // 44: lrshub.connector.v1.Connector.Open:output_type -> lrshub.connector.v1.OpenResponse
-	9,  // 45: lrshub.connector.v1.Connector.Check:output_type -> lrshub.connector.v1.CheckResponse
-	13, // 46: lrshub.connector.v1.Connector.Read:output_type -> lrshub.connector.v1.Frame
-	23, // 47: lrshub.connector.v1.Connector.Plan:output_type -> lrshub.connector.v1.PlanResponse
-	26, // 48: lrshub.connector.v1.Connector.Commit:output_type -> lrshub.connector.v1.CommitResponse
-	13, // 49: lrshub.connector.v1.Connector.Receive:output_type -> lrshub.connector.v1.Frame
-	13, // 50: lrshub.connector.v1.Connector.FindSubject:output_type -> lrshub.connector.v1.Frame
-	32, // 51: lrshub.connector.v1.Connector.EraseSubject:output_type -> lrshub.connector.v1.EraseSubjectResponse
-	37, // 52: lrshub.connector.v1.Host.HTTP:output_type -> lrshub.connector.v1.HTTPResponse
-	40, // 53: lrshub.connector.v1.Host.Secret:output_type -> lrshub.connector.v1.SecretResponse
-	42, // 54: lrshub.connector.v1.Host.Log:output_type -> lrshub.connector.v1.LogResponse
-	43, // [43:55] is the sub-list for method output_type
-	31, // [31:43] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	41, // 30: lrshub.connector.v1.DialResponse.opened:type_name -> lrshub.connector.v1.Opened
+	34, // 31: lrshub.connector.v1.LogRequest.attributes:type_name -> lrshub.connector.v1.Header
+	0,  // 32: lrshub.connector.v1.Connector.Describe:input_type -> lrshub.connector.v1.DescribeRequest
+	6,  // 33: lrshub.connector.v1.Connector.Open:input_type -> lrshub.connector.v1.OpenRequest
+	8,  // 34: lrshub.connector.v1.Connector.Check:input_type -> lrshub.connector.v1.CheckRequest
+	11, // 35: lrshub.connector.v1.Connector.Read:input_type -> lrshub.connector.v1.ReadInput
+	22, // 36: lrshub.connector.v1.Connector.Plan:input_type -> lrshub.connector.v1.PlanRequest
+	25, // 37: lrshub.connector.v1.Connector.Commit:input_type -> lrshub.connector.v1.CommitRequest
+	27, // 38: lrshub.connector.v1.Connector.Receive:input_type -> lrshub.connector.v1.ReceiveInput
+	29, // 39: lrshub.connector.v1.Connector.FindSubject:input_type -> lrshub.connector.v1.FindSubjectInput
+	31, // 40: lrshub.connector.v1.Connector.EraseSubject:input_type -> lrshub.connector.v1.EraseSubjectRequest
+	35, // 41: lrshub.connector.v1.Host.HTTP:input_type -> lrshub.connector.v1.HTTPRequest
+	39, // 42: lrshub.connector.v1.Host.Dial:input_type -> lrshub.connector.v1.DialRequest
+	42, // 43: lrshub.connector.v1.Host.Secret:input_type -> lrshub.connector.v1.SecretRequest
+	44, // 44: lrshub.connector.v1.Host.Log:input_type -> lrshub.connector.v1.LogRequest
+	1,  // 45: lrshub.connector.v1.Connector.Describe:output_type -> lrshub.connector.v1.DescribeResponse
+	7,  // 46: lrshub.connector.v1.Connector.Open:output_type -> lrshub.connector.v1.OpenResponse
+	9,  // 47: lrshub.connector.v1.Connector.Check:output_type -> lrshub.connector.v1.CheckResponse
+	13, // 48: lrshub.connector.v1.Connector.Read:output_type -> lrshub.connector.v1.Frame
+	23, // 49: lrshub.connector.v1.Connector.Plan:output_type -> lrshub.connector.v1.PlanResponse
+	26, // 50: lrshub.connector.v1.Connector.Commit:output_type -> lrshub.connector.v1.CommitResponse
+	13, // 51: lrshub.connector.v1.Connector.Receive:output_type -> lrshub.connector.v1.Frame
+	13, // 52: lrshub.connector.v1.Connector.FindSubject:output_type -> lrshub.connector.v1.Frame
+	32, // 53: lrshub.connector.v1.Connector.EraseSubject:output_type -> lrshub.connector.v1.EraseSubjectResponse
+	37, // 54: lrshub.connector.v1.Host.HTTP:output_type -> lrshub.connector.v1.HTTPResponse
+	40, // 55: lrshub.connector.v1.Host.Dial:output_type -> lrshub.connector.v1.DialResponse
+	43, // 56: lrshub.connector.v1.Host.Secret:output_type -> lrshub.connector.v1.SecretResponse
+	45, // 57: lrshub.connector.v1.Host.Log:output_type -> lrshub.connector.v1.LogResponse
+	45, // [45:58] is the sub-list for method output_type
+	32, // [32:45] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_connector_proto_init() }
@@ -3116,13 +3332,21 @@ func file_connector_proto_init() {
 		(*HTTPResponse_Head)(nil),
 		(*HTTPResponse_Body)(nil),
 	}
+	file_connector_proto_msgTypes[39].OneofWrappers = []any{
+		(*DialRequest_Address)(nil),
+		(*DialRequest_Data)(nil),
+	}
+	file_connector_proto_msgTypes[40].OneofWrappers = []any{
+		(*DialResponse_Opened)(nil),
+		(*DialResponse_Data)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connector_proto_rawDesc), len(file_connector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

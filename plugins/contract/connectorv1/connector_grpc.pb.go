@@ -430,6 +430,7 @@ var Connector_ServiceDesc = grpc.ServiceDesc{
 
 const (
 	Host_HTTP_FullMethodName   = "/lrshub.connector.v1.Host/HTTP"
+	Host_Dial_FullMethodName   = "/lrshub.connector.v1.Host/Dial"
 	Host_Secret_FullMethodName = "/lrshub.connector.v1.Host/Secret"
 	Host_Log_FullMethodName    = "/lrshub.connector.v1.Host/Log"
 )
@@ -443,6 +444,10 @@ type HostClient interface {
 	// HTTP makes one request. The connector sends the head, then the body in pieces of at most 512 KiB, then closes its
 	// side; the host answers in the same way. No redirects are followed: each hop is a request of its own.
 	HTTP(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HTTPRequest, HTTPResponse], error)
+	// Dial opens a stream of bytes to a host and port on the list (an entry "tcp://host:port"), for protocols other than HTTP.
+	// The connector sends the address, then data; closing its side closes the stream's way out. The host answers Opened, then sends
+	// data; its end is the end of the peer's.
+	Dial(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DialRequest, DialResponse], error)
 	// Secret gives a secret that Description.secrets names.
 	Secret(ctx context.Context, in *SecretRequest, opts ...grpc.CallOption) (*SecretResponse, error)
 	Log(ctx context.Context, in *LogRequest, opts ...grpc.CallOption) (*LogResponse, error)
@@ -468,6 +473,19 @@ func (c *hostClient) HTTP(ctx context.Context, opts ...grpc.CallOption) (grpc.Bi
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Host_HTTPClient = grpc.BidiStreamingClient[HTTPRequest, HTTPResponse]
+
+func (c *hostClient) Dial(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DialRequest, DialResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Host_ServiceDesc.Streams[1], Host_Dial_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DialRequest, DialResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Host_DialClient = grpc.BidiStreamingClient[DialRequest, DialResponse]
 
 func (c *hostClient) Secret(ctx context.Context, in *SecretRequest, opts ...grpc.CallOption) (*SecretResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -498,6 +516,10 @@ type HostServer interface {
 	// HTTP makes one request. The connector sends the head, then the body in pieces of at most 512 KiB, then closes its
 	// side; the host answers in the same way. No redirects are followed: each hop is a request of its own.
 	HTTP(grpc.BidiStreamingServer[HTTPRequest, HTTPResponse]) error
+	// Dial opens a stream of bytes to a host and port on the list (an entry "tcp://host:port"), for protocols other than HTTP.
+	// The connector sends the address, then data; closing its side closes the stream's way out. The host answers Opened, then sends
+	// data; its end is the end of the peer's.
+	Dial(grpc.BidiStreamingServer[DialRequest, DialResponse]) error
 	// Secret gives a secret that Description.secrets names.
 	Secret(context.Context, *SecretRequest) (*SecretResponse, error)
 	Log(context.Context, *LogRequest) (*LogResponse, error)
@@ -513,6 +535,9 @@ type UnimplementedHostServer struct{}
 
 func (UnimplementedHostServer) HTTP(grpc.BidiStreamingServer[HTTPRequest, HTTPResponse]) error {
 	return status.Error(codes.Unimplemented, "method HTTP not implemented")
+}
+func (UnimplementedHostServer) Dial(grpc.BidiStreamingServer[DialRequest, DialResponse]) error {
+	return status.Error(codes.Unimplemented, "method Dial not implemented")
 }
 func (UnimplementedHostServer) Secret(context.Context, *SecretRequest) (*SecretResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Secret not implemented")
@@ -547,6 +572,13 @@ func _Host_HTTP_Handler(srv interface{}, stream grpc.ServerStream) error {
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Host_HTTPServer = grpc.BidiStreamingServer[HTTPRequest, HTTPResponse]
+
+func _Host_Dial_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(HostServer).Dial(&grpc.GenericServerStream[DialRequest, DialResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Host_DialServer = grpc.BidiStreamingServer[DialRequest, DialResponse]
 
 func _Host_Secret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SecretRequest)
@@ -604,6 +636,12 @@ var Host_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "HTTP",
 			Handler:       _Host_HTTP_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Dial",
+			Handler:       _Host_Dial_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -24,7 +25,7 @@ type Result struct {
 	LargestPage      int // records, deletes and bad between two checkpoints
 }
 
-// Session makes a session with a config, a client (nil: http.DefaultClient) and secrets.
+// Session makes a session with a config, a client (nil: http.DefaultClient) and secrets. It dials directly.
 func Session(config string, client *http.Client, secrets map[string]string) *sdk.Session {
 	if client == nil {
 		client = http.DefaultClient
@@ -32,6 +33,9 @@ func Session(config string, client *http.Client, secrets map[string]string) *sdk
 	return &sdk.Session{
 		Config: []byte(config),
 		HTTP:   client,
+		Dial: func(ctx context.Context, address string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", address)
+		},
 		Secret: func(_ context.Context, name string) (string, error) {
 			value, ok := secrets[name]
 			if !ok {
