@@ -15,7 +15,7 @@ const module = "github.com/lrshub/lrshub/"
 // built around the two roads. Change table and code together, with the reason.
 var floors = [][]string{
 	0:  {"migrations", "policies"}, // embedded files, no code
-	1:  {"hub/xapi", "hub/query", "plugins/contract"},
+	1:  {"hub/xapi", "hub/query", "hub/pace", "plugins/contract"},
 	2:  {"hub/database", "hub/embedded", "hub/blob", "hub/mapping", "plugins/sdk"},
 	3:  {"hub/audit", "connectors"},
 	4:  {"hub/vault"},

@@ -6,6 +6,10 @@ const (
 	// IngestPage: a page of a source was stored. Actor: the run. Fields: connection, records, stored, voided, dead, position and digest
 	// (of the statements that were stored).
 	IngestPage = "ingest.page"
+	// IngestPush: what a source pushed to its connection was stored. Actor: the delivery. Fields: as of IngestPage.
+	IngestPush = "ingest.push"
+	// PushRefused: a delivery was refused. Actor: the connection. Fields: connection, reason (a code), status.
+	PushRefused = "push.refused"
 	// IngestStatements: statements came through xAPI. Fields: statements, imported (with authority and stored of another store), stored, position and digest as of
 	// IngestPage.
 	IngestStatements = "ingest.statements"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -14,11 +15,12 @@ import (
 
 // Checked is a specification that Check found good; only such a one can be added.
 type Checked struct {
-	spec     Spec
-	schedule time.Duration
-	streams  []MappedStream
-	public   json.RawMessage   // configuration without secrets
-	secrets  map[string]string // by property path
+	spec      Spec
+	schedule  time.Duration
+	lateAfter time.Duration
+	streams   []MappedStream
+	public    json.RawMessage   // configuration without secrets
+	secrets   map[string]string // by property path
 }
 
 // Streams gives the streams that the mapping reads, in the order of reading.
@@ -40,6 +42,12 @@ func Check(spec Spec, d contract.Description) (Checked, error) {
 	if c.schedule, err = parseSchedule(spec.Schedule); err != nil {
 		wrong = append(wrong, spec.wrong("schedule", "%w", err))
 	}
+	if c.lateAfter, err = parseLateAfter(spec.LateAfter); err != nil {
+		wrong = append(wrong, spec.wrong("late_after", "%w", err))
+	}
+	if err := checkAlert(spec); err != nil {
+		wrong = append(wrong, err)
+	}
 	if sum, err := hex.DecodeString(spec.Checksum); err != nil || len(sum) != 32 && len(sum) != 0 {
 		wrong = append(wrong, spec.wrong("checksum", "must be a SHA-256 in hex, 64 digits (see: sha256sum FILE)"))
 	}
@@ -54,6 +62,21 @@ func Check(spec Spec, d contract.Description) (Checked, error) {
 		wrong = append(wrong, err)
 	}
 	return c, errors.Join(wrong...)
+}
+
+// checkAlert holds the address for alerts against what the hub would post to. The error does not quote it: it may hold a token.
+func checkAlert(spec Spec) error {
+	if spec.Alert == "" {
+		return nil
+	}
+	u, err := url.Parse(spec.Alert)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
+		return spec.wrong("alert", "must be an address to post to, like https://chat.example.org/hooks/…")
+	case spec.LateAfter == "":
+		return spec.wrong("alert", "has nothing to tell without late_after: say after which time a stream is late")
+	}
+	return nil
 }
 
 // checkMapping loads the mapping and lists the fields that it names.

@@ -56,7 +56,8 @@ type Connection struct {
 	Connector string        `json:"connector"`
 	Checksum  string        `json:"checksum,omitempty"` // SHA-256 that a third-party connector is pinned to; "": built in
 	Purpose   string        `json:"purpose"`
-	Schedule  time.Duration `json:"schedule"` // between two runs; 0: on demand only
+	Schedule  time.Duration `json:"schedule"`   // between two runs; 0: on demand only
+	LateAfter time.Duration `json:"late_after"` // a stream that is older than this is late; 0: never
 	State     State         `json:"state"`
 	Mapping   int           `json:"mapping"` // version in force
 	CreatedAt time.Time     `json:"created_at"`
@@ -83,9 +84,9 @@ func Add(ctx context.Context, tx *database.Tx, t *vault.Tenant, act Act, name st
 	}
 	c := Connection{
 		ID: uuid.New(), Name: name, Connector: spec.spec.Connector, Checksum: spec.spec.Checksum, Purpose: spec.spec.Purpose,
-		Schedule: spec.schedule, State: Active, Mapping: 1, CreatedAt: act.Now,
+		Schedule: spec.schedule, LateAfter: spec.lateAfter, State: Active, Mapping: 1, CreatedAt: act.Now,
 	}
-	settings, err := json.Marshal(Settings{Config: spec.public, Secrets: spec.secrets, Params: spec.spec.Params})
+	settings, err := json.Marshal(Settings{Config: spec.public, Secrets: spec.secrets, Params: spec.spec.Params, Alert: spec.spec.Alert})
 	if err != nil {
 		return Connection{}, fmt.Errorf("connection: configuration: %w", err)
 	}
@@ -93,8 +94,8 @@ func Add(ctx context.Context, tx *database.Tx, t *vault.Tenant, act Act, name st
 		return Connection{}, fmt.Errorf("connection: seal configuration: %w", err)
 	}
 	_, err = tx.ExecContext(ctx, `
-INSERT INTO connection (tenant_id, id, name, connector, checksum, config, purpose, schedule, mapping, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		tx.Tenant, c.ID, c.Name, c.Connector, c.Checksum, c.sealed, c.Purpose, formatSchedule(c.Schedule), c.Mapping, c.CreatedAt)
+INSERT INTO connection (tenant_id, id, name, connector, checksum, config, purpose, schedule, mapping, created_at, late_after) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		tx.Tenant, c.ID, c.Name, c.Connector, c.Checksum, c.sealed, c.Purpose, formatSchedule(c.Schedule), c.Mapping, c.CreatedAt, formatSchedule(c.LateAfter))
 	if database.IsUnique(err, "connection_name") {
 		return Connection{}, fmt.Errorf("%w: %s: choose another, or remove that connection first", ErrExists, name)
 	}
@@ -122,6 +123,7 @@ type Settings struct {
 	Config  json.RawMessage   `json:"config"`            // for the connector's process, without secrets
 	Secrets map[string]string `json:"secrets,omitempty"` // by the path of the property that the schema marks with x-secret
 	Params  json.RawMessage   `json:"params,omitempty"`  // for the mapping
+	Alert   string            `json:"alert,omitempty"`   // URL to which it is posted that a stream is late; "": the log tells
 }
 
 // Secret gives a secret to the host (host.Session.Secrets). The error is a *contract.Error of class config.
@@ -146,16 +148,19 @@ func (c Connection) Settings(t *vault.Tenant) (Settings, error) {
 	return s, nil
 }
 
-const columns = `id, name, connector, checksum, config, purpose, schedule, state, mapping, created_at`
+const columns = `id, name, connector, checksum, config, purpose, schedule, state, mapping, created_at, late_after`
 
 func scan(row interface{ Scan(...any) error }) (Connection, error) {
 	var c Connection
-	var schedule string
-	err := row.Scan(&c.ID, &c.Name, &c.Connector, &c.Checksum, &c.sealed, &c.Purpose, &schedule, &c.State, &c.Mapping, &c.CreatedAt)
+	var schedule, late string
+	err := row.Scan(&c.ID, &c.Name, &c.Connector, &c.Checksum, &c.sealed, &c.Purpose, &schedule, &c.State, &c.Mapping, &c.CreatedAt, &late)
 	if err != nil {
 		return c, err
 	}
-	c.Schedule, err = parseSchedule(schedule)
+	if c.Schedule, err = parseSchedule(schedule); err != nil {
+		return c, err
+	}
+	c.LateAfter, err = parseLateAfter(late)
 	return c, err
 }
 
@@ -262,6 +267,9 @@ func Remove(ctx context.Context, tx *database.Tx, act Act, id uuid.UUID) error {
 	}
 	_, err = tx.ExecContext(ctx, `
 WITH cursors AS (DELETE FROM connection_cursor WHERE tenant_id = $1 AND connection_id = $2),
+deliveries AS (DELETE FROM push_delivery WHERE tenant_id = $1 AND connection_id = $2),
+freshness AS (DELETE FROM connection_freshness WHERE tenant_id = $1 AND connection_id = $2),
+resources AS (DELETE FROM scim_resource WHERE tenant_id = $1 AND connection_id = $2),
 letters AS (DELETE FROM dead_letter WHERE tenant_id = $1 AND connection_id = $2),
 records AS (DELETE FROM source_record WHERE tenant_id = $1 AND connection_id = $2),
 streams AS (DELETE FROM connection_stream WHERE tenant_id = $1 AND connection_id = $2)

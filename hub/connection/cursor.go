@@ -121,6 +121,9 @@ func CompleteStream(ctx context.Context, tx *database.Tx, connection, run uuid.U
 	_, err := tx.ExecContext(ctx, `
 WITH cursor AS (
     UPDATE connection_cursor SET complete = true, updated_at = $5 WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND run_id = $4
+), fresh AS (
+    INSERT INTO connection_freshness (tenant_id, connection_id, stream, read_at) VALUES ($1, $2, $3, $5)
+    ON CONFLICT (tenant_id, connection_id, stream) DO UPDATE SET read_at = excluded.read_at, late_since = NULL, told_at = NULL, told_tries = 0
 )
 UPDATE sync_run_stream SET ended_at = $5 WHERE tenant_id = $1 AND run_id = $4 AND stream = $3`, tx.Tenant, connection, stream, run, now)
 	if err != nil {

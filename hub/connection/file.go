@@ -44,7 +44,9 @@ type Spec struct {
 	Mapping   string          `json:"mapping"`            // the document
 	Params    json.RawMessage `json:"params,omitempty"`   // an object: parameters of the mapping
 	Purpose   string          `json:"purpose"`
-	Schedule  string          `json:"schedule,omitempty"` // "15m"; "" or "manual": on demand
+	Schedule  string          `json:"schedule,omitempty"`   // "15m"; "" or "manual": on demand
+	LateAfter string          `json:"late_after,omitempty"` // "1d": a stream that was neither read to its end nor pushed for longer is late; "": never
+	Alert     string          `json:"alert,omitempty"`      // URL to which it is posted that a stream is late
 
 	// MappingFile is where the file says that its mapping is, relative to the file. Whoever has the file reads it into Mapping
 	// before the specification goes to the hub.
@@ -74,6 +76,8 @@ const maxFile = 4 << 20
 //	connector: csv
 //	purpose: learning-records        # may be left out, for the caller to say
 //	schedule: 15m                    # left out, or manual: on demand
+//	late_after: 2h                   # a stream that was neither read nor pushed for longer is late; left out: never
+//	alert: https://chat.example/…    # where that is posted, as JSON; left out: the log and the list of connections tell
 //	checksum: 9f86d08…               # of a third-party connector
 //	config:                          # what the connector's schema says
 //	  folder: /data/tables
@@ -203,13 +207,14 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-var fileKeys = []string{"connector", "purpose", "schedule", "checksum", "config", "mapping", "params"}
+var fileKeys = []string{"connector", "purpose", "schedule", "late_after", "alert", "checksum", "config", "mapping", "params"}
 
 func (s *Spec) setKey(key string, value *yaml.Node, document []byte) error {
 	if key == "mapping" {
 		return s.setMapping(value, document)
 	}
-	targets := map[string]*string{"connector": &s.Connector, "purpose": &s.Purpose, "schedule": &s.Schedule, "checksum": &s.Checksum}
+	targets := map[string]*string{"connector": &s.Connector, "purpose": &s.Purpose, "schedule": &s.Schedule, "late_after": &s.LateAfter, "alert": &s.Alert,
+		"checksum": &s.Checksum}
 	target, known := targets[key]
 	if !known {
 		return s.wrong(key, "unknown key; a connection's file has %s", strings.Join(fileKeys, ", "))

@@ -219,6 +219,11 @@ ON CONFLICT (tenant_id, run_id, stream) DO UPDATE SET records = s.records + excl
 		return nil
 	}
 	_, err = tx.ExecContext(ctx, `
+WITH fresh AS (
+    INSERT INTO connection_freshness (tenant_id, connection_id, stream, changed_at)
+    SELECT $1, r.connection_id, $3, now() FROM sync_run r WHERE r.tenant_id = $1 AND r.id = $2
+    ON CONFLICT (tenant_id, connection_id, stream) DO UPDATE SET changed_at = excluded.changed_at
+)
 UPDATE connection_cursor c SET changes = changes + 1 FROM sync_run r
 WHERE r.tenant_id = $1 AND r.id = $2 AND c.tenant_id = $1 AND c.connection_id = r.connection_id AND c.stream = $3`, tx.Tenant, run, p.Stream)
 	if err != nil {

@@ -24,7 +24,18 @@ type SourceRecord struct {
 	Subject    uuid.UUID // whose key seals it; Nil: the tenant's
 	Sealed     []byte    // pruned record; empty when the source no longer has it
 	Stored     bool      // there is a row of it
+	Pushed     bool      // by the source, while or after the snapshot of its generation was read
+	Was        Version   // what the writer took for stored, where Stored
 }
+
+// Version tells whether a record changed since it was read.
+type Version struct {
+	Revision int
+	Digest   []byte
+}
+
+// Version gives the record's.
+func (r SourceRecord) Version() Version { return Version{r.Revision, r.Digest} }
 
 // Output is a live statement that a source record gave.
 type Output struct {
@@ -80,7 +91,7 @@ SELECT stream FROM known UNION ALL SELECT stream FROM made`, tx.Tenant, connecti
 func SourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, keys [][]byte) (map[string]SourceRecord, error) {
 	rows, err := tx.QueryContext(ctx, `
 SELECT r.* FROM unnest($4::bytea[]) AS n(key)
-CROSS JOIN LATERAL (SELECT key, revision, generation, digest, outputs, subject_id, length(sealed) FROM source_record
+CROSS JOIN LATERAL (SELECT key, revision, generation, digest, outputs, subject_id, length(sealed), pushed FROM source_record
     WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = n.key LIMIT 1) AS r`, tx.Tenant, connection, stream, database.Byteas(keys))
 	if err != nil {
 		return nil, fmt.Errorf("connection: source records: %w", err)
@@ -104,7 +115,7 @@ func scanSourceRecord(rows *sql.Rows) (SourceRecord, error) {
 	r := SourceRecord{Stored: true}
 	var outputs []byte
 	var size int
-	if err := rows.Scan(&r.Key, &r.Revision, &r.Generation, &r.Digest, &outputs, &r.Subject, &size); err != nil {
+	if err := rows.Scan(&r.Key, &r.Revision, &r.Generation, &r.Digest, &outputs, &r.Subject, &size, &r.Pushed); err != nil {
 		return r, err
 	}
 	if size > 0 {
@@ -115,65 +126,101 @@ func scanSourceRecord(rows *sql.Rows) (SourceRecord, error) {
 	return r, err
 }
 
-// ErrOvertaken: a record was given a later revision than the one to be written, after that was made.
-var ErrOvertaken = errors.New("connection: another worker stored a later revision of these records meanwhile")
+// ErrOvertaken: a record is no longer what it was when its change was made: a push, another worker, or another run was first. Made anew, the change may be stored.
+var ErrOvertaken = errors.New("connection: another worker changed these records meanwhile")
+
+// stillStored locks those of the records that are what they were.
+const stillStored = `
+SELECT count(*) FROM unnest($4::bytea[], $5::integer[], $6::bytea[]) AS n(key, revision, digest)
+CROSS JOIN LATERAL (SELECT FROM source_record
+    WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = n.key AND revision = n.revision AND digest = n.digest LIMIT 1 FOR UPDATE) AS r`
 
 const insertSourceRecords = `
-INSERT INTO source_record (tenant_id, connection_id, stream, key, revision, generation, digest, outputs, subject_id, sealed)
-SELECT $1, $2, $3, n.* FROM unnest($4::bytea[], $5::integer[], $6::bigint[], $7::bytea[], $8::bytea[], $9::uuid[], $10::bytea[]) AS n
+INSERT INTO source_record (tenant_id, connection_id, stream, key, revision, generation, digest, outputs, subject_id, sealed, pushed)
+SELECT $1, $2, $3, n.* FROM unnest($4::bytea[], $5::integer[], $6::bigint[], $7::bytea[], $8::bytea[], $9::uuid[], $10::bytea[], $11::boolean[]) AS n
 `
 
-// orRevise completes insertSourceRecords where some are there already.
+// orRevise completes insertSourceRecords for records that are there already.
 const orRevise = `
 ON CONFLICT (tenant_id, connection_id, stream, key) DO UPDATE SET revision = excluded.revision, generation = excluded.generation,
-    digest = excluded.digest, outputs = excluded.outputs, subject_id = excluded.subject_id, sealed = excluded.sealed
-WHERE source_record.revision <= excluded.revision`
+    digest = excluded.digest, outputs = excluded.outputs, subject_id = excluded.subject_id, sealed = excluded.sealed, pushed = excluded.pushed`
 
-// SaveSourceRecords writes records with distinct keys, in one order. It never takes a revision back: a worker that was taken for dead may wake up with a page in
-// hand, while another one reads on in the same run. ErrOvertaken: what the transaction wrote must be rolled back.
-func SaveSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, list []SourceRecord) (err error) {
+// SaveSourceRecords writes records with distinct keys, in one order. Each must still be what it was when it was read: a worker that was taken for dead may wake up
+// with a page in hand, while another one reads on in the same run, and the source may push a record that a run has in hand. ErrOvertaken: what the transaction wrote
+// must be rolled back.
+func SaveSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, list []SourceRecord) error {
+	slices.SortFunc(list, func(a, b SourceRecord) int { return bytes.Compare(a.Key, b.Key) })
+	var fresh, known []SourceRecord
+	for _, r := range list {
+		if r.Stored {
+			known = append(known, r)
+		} else {
+			fresh = append(fresh, r)
+		}
+	}
+	if err := reviseSourceRecords(ctx, tx, connection, stream, known); err != nil || len(fresh) == 0 {
+		return err
+	}
+	written, err := tx.InsertNew(ctx, "source_record_pkey", insertSourceRecords, "ON CONFLICT DO NOTHING", recordColumns(tx, connection, stream, fresh)...)
+	return saved(written, len(fresh), err)
+}
+
+// reviseSourceRecords writes records that are there.
+func reviseSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, list []SourceRecord) error {
 	if len(list) == 0 {
 		return nil
 	}
-	slices.SortFunc(list, func(a, b SourceRecord) int { return bytes.Compare(a.Key, b.Key) })
-	n := len(list)
-	keys, digests, outputs, sealed := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
-	revisions, generations, subjects := make([]int32, n), make([]int64, n), make([]uuid.UUID, n)
+	keys, revisions, digests := make([][]byte, len(list)), make([]int32, len(list)), make([][]byte, len(list))
 	for i, r := range list {
-		keys[i], digests[i], outputs[i], sealed[i] = r.Key, r.Digest, packOutputs(r.Outputs), r.Sealed
-		if sealed[i] == nil {
-			sealed[i] = []byte{}
-		}
-		revisions[i], generations[i], subjects[i] = int32(r.Revision), r.Generation, r.Subject
+		keys[i], revisions[i], digests[i] = r.Key, int32(r.Was.Revision), r.Was.Digest
 	}
-	arguments := []any{tx.Tenant, connection, stream, database.Byteas(keys), database.Int4s(revisions), database.Int8s(generations), database.Byteas(digests),
-		database.Byteas(outputs), database.NullUUIDs(subjects), database.Byteas(sealed)}
-	var written int64
-	if slices.ContainsFunc(list, func(r SourceRecord) bool { return r.Stored }) {
-		var result sql.Result
-		if result, err = tx.ExecContext(ctx, insertSourceRecords+orRevise, arguments...); err == nil {
-			written, err = result.RowsAffected()
-		}
-	} else {
-		written, err = tx.InsertNew(ctx, "source_record_pkey", insertSourceRecords, orRevise, arguments...)
+	var still int64
+	err := tx.GetContext(ctx, &still, stillStored, tx.Tenant, connection, stream, database.Byteas(keys), database.Int4s(revisions), database.Byteas(digests))
+	if err := saved(still, len(list), err); err != nil {
+		return err
 	}
+	result, err := tx.ExecContext(ctx, insertSourceRecords+orRevise, recordColumns(tx, connection, stream, list)...)
 	if err != nil {
-		return fmt.Errorf("connection: save source records: %w", err)
+		return saved(0, 0, err)
 	}
-	if written != int64(n) {
+	written, err := result.RowsAffected()
+	return saved(written, len(list), err)
+}
+
+func saved(written int64, wanted int, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("connection: save source records: %w", err)
+	case written != int64(wanted):
 		return ErrOvertaken
 	}
 	return nil
 }
 
-// TouchSourceRecords says that a snapshot had these records, unchanged.
-func TouchSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, generation int64, keys [][]byte) error {
+// recordColumns are the arguments of insertSourceRecords.
+func recordColumns(tx *database.Tx, connection uuid.UUID, stream int16, list []SourceRecord) []any {
+	n := len(list)
+	keys, digests, outputs, sealed := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	revisions, generations, subjects, pushed := make([]int32, n), make([]int64, n), make([]uuid.UUID, n), make([]bool, n)
+	for i, r := range list {
+		keys[i], digests[i], outputs[i], sealed[i] = r.Key, r.Digest, packOutputs(r.Outputs), r.Sealed
+		if sealed[i] == nil {
+			sealed[i] = []byte{}
+		}
+		revisions[i], generations[i], subjects[i], pushed[i] = int32(r.Revision), r.Generation, r.Subject, r.Pushed
+	}
+	return []any{tx.Tenant, connection, stream, database.Byteas(keys), database.Int4s(revisions), database.Int8s(generations), database.Byteas(digests),
+		database.Byteas(outputs), database.NullUUIDs(subjects), database.Byteas(sealed), database.Bools(pushed)}
+}
+
+// TouchSourceRecords says that a snapshot had these records, unchanged, or that they were pushed so.
+func TouchSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, generation int64, pushed bool, keys [][]byte) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
-UPDATE source_record SET generation = $4 WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = ANY($5) AND generation <> $4`,
-		tx.Tenant, connection, stream, generation, database.Byteas(keys))
+UPDATE source_record SET generation = $4, pushed = $6 WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = ANY($5) AND generation <> $4`,
+		tx.Tenant, connection, stream, generation, database.Byteas(keys), pushed)
 	if err != nil {
 		return fmt.Errorf("connection: touch source records: %w", err)
 	}
@@ -183,7 +230,7 @@ UPDATE source_record SET generation = $4 WHERE tenant_id = $1 AND connection_id 
 // Absent gives up to limit records that the source had before the snapshot of this generation and has no more.
 func Absent(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, generation int64, limit int) ([]SourceRecord, error) {
 	rows, err := tx.QueryContext(ctx, `
-SELECT key, revision, generation, digest, outputs, subject_id, length(sealed) FROM source_record
+SELECT key, revision, generation, digest, outputs, subject_id, length(sealed), pushed FROM source_record
 WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND generation < $4 AND length(sealed) > 0 ORDER BY key LIMIT $5`,
 		tx.Tenant, connection, stream, generation, limit)
 	if err != nil {

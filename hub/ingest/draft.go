@@ -97,9 +97,9 @@ func (d *drafts) collect(page contract.Page) {
 			d.list = append(d.list, f)
 		case bytes.Equal(first.digest, f.digest):
 			d.same++
-		case d.run.Generation > 0:
+		case d.run.Generation > 0 && d.run.push == nil:
 			d.duplicate(f)
-		default: // a stream of changes: the later one holds
+		default: // a stream of changes, or a push: the later one holds
 			*first = *f
 			d.same++
 		}
@@ -131,14 +131,14 @@ func (d *drafts) recall(ctx context.Context, tx *database.Tx) error {
 	for _, f := range d.list {
 		f.known = known[string(f.key)]
 	}
-	if d.run.Generation > 0 && !d.replayed {
+	if d.run.Generation > 0 && !d.replayed && d.run.push == nil {
 		return d.twice(ctx, tx)
 	}
 	return nil
 }
 
 // twice takes out the records whose key an earlier page of this snapshot had with other content. One that became a dead letter then is no such: it is
-// the same record, in a page that is given again.
+// the same record, in a page that is given again. One that was pushed meanwhile stands as it was pushed.
 func (d *drafts) twice(ctx context.Context, tx *database.Tx) error {
 	again := func(f *draft) bool {
 		return f.known.Stored && !f.known.Gone() && f.known.Generation == d.run.Generation && !bytes.Equal(f.known.Digest, f.digest)
@@ -158,7 +158,10 @@ func (d *drafts) twice(ctx context.Context, tx *database.Tx) error {
 	}
 	d.list = slices.DeleteFunc(d.list, func(f *draft) bool {
 		duplicate := again(f) && !letters[string(f.key)]
-		if duplicate {
+		switch {
+		case duplicate && f.known.Pushed:
+			d.same++
+		case duplicate:
 			d.duplicate(f)
 		}
 		return duplicate

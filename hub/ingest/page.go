@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/lrshub/lrshub/hub/audit"
-	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/mapping"
 	"github.com/lrshub/lrshub/hub/people"
@@ -29,6 +28,8 @@ type Run struct {
 	Stream         contract.Stream
 	Generation     int64         // of the snapshot being read; 0 for an incremental stream
 	Lease          time.Duration // how long a page may hold the connection, from now
+
+	push *pushing // nil: a run that reads
 }
 
 // Counts says what became of a page's records. Records is their number; each is in one of Unchanged, Changed, Skipped and Dead.
@@ -142,7 +143,7 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 		if err != nil {
 			return err
 		}
-		if err := connection.HoldLease(ctx, tx, run.Connection, run.ID, r.now().Add(run.Lease)); err != nil {
+		if err := r.hold(ctx, tx, run); err != nil {
 			return err
 		}
 		w, err := b.store(ctx, tx, position)
@@ -155,7 +156,11 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 		if err := d.progress(ctx, tx, page, counts); err != nil {
 			return err
 		}
-		return r.record(ctx, tx, audit.IngestPage, run.ID.String(), run.Purpose, w, map[string]any{
+		kind := audit.IngestPage
+		if run.push != nil {
+			kind = audit.IngestPush
+		}
+		return r.record(ctx, tx, kind, run.ID.String(), run.Purpose, w, map[string]any{
 			"connection": run.Connection, "records": counts.Records, "voided": counts.Voided, "dead": counts.Dead,
 		})
 	})

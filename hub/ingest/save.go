@@ -94,7 +94,7 @@ func (d *drafts) save(ctx context.Context, tx *database.Tx, b *batch) (err error
 		return err
 	}
 	if d.run.Generation > 0 {
-		if err := connection.TouchSourceRecords(ctx, tx, d.run.Connection, d.stream, d.run.Generation, seen); err != nil {
+		if err := connection.TouchSourceRecords(ctx, tx, d.run.Connection, d.stream, d.run.Generation, d.run.push != nil, seen); err != nil {
 			return err
 		}
 	}
@@ -113,7 +113,8 @@ func (d *drafts) mended() connection.DeadState {
 }
 
 func (d *drafts) sourceRecord(f *draft, subjects vault.Subjects) (connection.SourceRecord, error) {
-	rec := connection.SourceRecord{Key: f.key, Revision: f.revision, Generation: d.run.Generation, Digest: f.digest, Outputs: f.outputs, Stored: f.known.Stored}
+	rec := connection.SourceRecord{Key: f.key, Revision: f.revision, Generation: d.run.Generation, Digest: f.digest, Outputs: f.outputs,
+		Stored: f.known.Stored, Was: f.known.Version(), Pushed: d.run.push != nil}
 	if f.record.Deleted {
 		rec.Digest = []byte{}
 		return rec, nil
@@ -156,6 +157,9 @@ func (d *drafts) badLetter(b contract.Bad) connection.DeadLetter {
 
 // progress moves the cursor and the run's counters on.
 func (d *drafts) progress(ctx context.Context, tx *database.Tx, page contract.Page, c Counts) error {
+	if d.run.push != nil {
+		return d.notePush(ctx, tx, c)
+	}
 	if page.SnapshotComplete && d.run.Generation > 0 { // letters of what the source has no more, or has mended, go
 		if err := connection.SupersedeDeadLetters(ctx, tx, d.run.Connection, d.run.Stream.Name, d.run.Generation); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lrshub/lrshub/hub/pace"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -53,7 +54,7 @@ func network(a netip.Addr) netip.Prefix {
 }
 
 // unfold makes the request that is meant.
-func unfold(w http.ResponseWriter, r *http.Request, body *pacedBody, query url.Values, memory *share) (*http.Request, error) {
+func unfold(w http.ResponseWriter, r *http.Request, body *pace.Body, query url.Values, memory *share) (*http.Request, error) {
 	method := query.Get("method")
 	if len(query) > 1 || len(query["method"]) > 1 || !slices.Contains([]string{"GET", "PUT", "POST", "DELETE", "HEAD"}, method) {
 		return nil, bad("a request in the alternate syntax has one method in its query, and nothing else")
@@ -66,7 +67,7 @@ func unfold(w http.ResponseWriter, r *http.Request, body *pacedBody, query url.V
 	if err != nil {
 		return nil, arrival(w, err)
 	}
-	body.arrived()
+	body.Arrived()
 	values, err := url.ParseQuery(string(text))
 	if err != nil {
 		return nil, bad("the form is malformed")

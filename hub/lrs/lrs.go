@@ -3,7 +3,7 @@
 //
 // Start with Handler. One file an action on statements: post.go, put.go, get.go; documents.go has the three resources that keep documents, describe.go agents and
 // activities. respond.go has what all answers share, format.go the forms of a statement, alternate.go the request syntax of clients that can only POST forms,
-// multipart.go and parts.go messages in parts, budget.go the memory that bodies may take, pace.go the time.
+// multipart.go and parts.go messages in parts, budget.go the memory that bodies may take, hub/pace the time.
 package lrs
 
 import (
@@ -22,6 +22,7 @@ import (
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/disclose"
 	"github.com/lrshub/lrshub/hub/ingest"
+	"github.com/lrshub/lrshub/hub/pace"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -81,7 +82,7 @@ type face struct {
 	reader Reader
 
 	bodyTime time.Duration // for the body of a request that is refused before it is read
-	patience time.Duration // see pacedBody
+	patience time.Duration // see pace.Body
 	bodies   *budget       // of the requests whose sender is known
 	forms    *budget       // of those in the alternate syntax, whose sender is not
 }
@@ -92,7 +93,7 @@ func Handler(auth Authenticator, gate Decider, writer Writer, reader Reader) htt
 }
 
 func newFace(auth Authenticator, gate Decider, writer Writer, reader Reader) *face {
-	return &face{auth: auth, gate: gate, writer: writer, reader: reader, bodyTime: bodyTime, patience: patience,
+	return &face{auth: auth, gate: gate, writer: writer, reader: reader, bodyTime: bodyTime, patience: pace.Patience,
 		bodies: newBudget(bodiesMemory, smallMemory), forms: newBudget(formsMemory, smallMemory)}
 }
 
@@ -165,6 +166,11 @@ func (f *face) with(do action) http.HandlerFunc {
 			respond(w, err)
 		}
 	}
+}
+
+// paced takes the body of a request, up to a limit in bytes.
+func (f *face) paced(w http.ResponseWriter, r *http.Request, limit int64) *pace.Body {
+	return pace.New(w, r, limit, f.patience)
 }
 
 // parameters reads the query strictly: a filter that is not understood must not be left out.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/ingest"
+	"github.com/lrshub/lrshub/hub/pace"
 )
 
 // Limits of a request in parts (Communication 1.5.2).
@@ -35,7 +36,7 @@ func (f *face) receiveParts(w http.ResponseWriter, r request, boundary string, t
 	if r.ContentLength > maxPartsBody {
 		return nil, &http.MaxBytesError{Limit: maxPartsBody}
 	}
-	body := &partsBody{pacedBody: f.paced(w, r.Request, maxPartsBody)}
+	body := &partsBody{Body: f.paced(w, r.Request, maxPartsBody)}
 	parts := partsReader{body: body, reader: multipart.NewReader(body, boundary), memory: r.memory}
 	ids, err := f.deliver(r, &parts, terms, parse)
 	if err != nil && parts.cut(err) {
@@ -72,7 +73,7 @@ func (f *face) collect(tenant database.TenantID, parts *partsReader, parse parse
 		d.Close()
 		return nil, err
 	}
-	parts.body.arrived()
+	parts.body.Arrived()
 	return d, nil
 }
 
@@ -179,7 +180,7 @@ func (p *partsReader) at(err error) error {
 
 // cut says whether the error is that the body could not be read to its end.
 func (p *partsReader) cut(err error) bool {
-	return p.body.failed != nil && errors.Is(err, p.body.failed) || errors.Is(err, io.ErrUnexpectedEOF)
+	return p.body.Failed() != nil && errors.Is(err, p.body.Failed()) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // errPartHeader ends the reading of a header that is too long.
@@ -187,7 +188,7 @@ var errPartHeader = errors.New("the header of a part is too long")
 
 // partsBody is the body of a message in parts.
 type partsBody struct {
-	*pacedBody
+	*pace.Body
 	budget int // bytes that may come before the part's content begins; -1: as many as will
 }
 
@@ -198,7 +199,7 @@ func (b *partsBody) Read(p []byte) (int, error) {
 	if b.budget > 0 && len(p) > b.budget {
 		p = p[:b.budget]
 	}
-	n, err := b.pacedBody.Read(p)
+	n, err := b.Body.Read(p)
 	if b.budget > 0 {
 		b.budget -= n
 	}

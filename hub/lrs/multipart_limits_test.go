@@ -24,6 +24,7 @@ import (
 	"github.com/lrshub/lrshub/hub/blob"
 	"github.com/lrshub/lrshub/hub/database/databasetest"
 	"github.com/lrshub/lrshub/hub/ingest"
+	"github.com/lrshub/lrshub/hub/pace"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -276,7 +277,7 @@ func FuzzMultipart(f *testing.F) {
 	road.UseBlobs(folder)
 	face := &face{writer: road}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		parts := &partsReader{body: &partsBody{pacedBody: &pacedBody{body: bytes.NewReader(body), control: http.NewResponseController(nil)}}, memory: newBudget(bodiesMemory, smallMemory).share(t.Context(), "")}
+		parts := &partsReader{body: &partsBody{Body: pace.Of(bytes.NewReader(body), nil, pace.Patience)}, memory: newBudget(bodiesMemory, smallMemory).share(t.Context(), "")}
 		parts.reader = multipart.NewReader(parts.body, boundary)
 		d, err := face.collect(databasetest.Default, parts, func(text []byte) ([]*xapi.Statement, error) { return xapi.ParseBatch(text, xapi.V1, 100) })
 		if err != nil {

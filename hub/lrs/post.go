@@ -12,6 +12,7 @@ import (
 
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/ingest"
+	"github.com/lrshub/lrshub/hub/pace"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -116,7 +117,7 @@ func (f *face) readBody(w http.ResponseWriter, r request, limit int64, weight in
 	if err != nil {
 		return nil, arrival(w, err)
 	}
-	body.arrived()
+	body.Arrived()
 	return read, nil
 }
 
@@ -129,7 +130,7 @@ func arrival(w http.ResponseWriter, err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close") // the rest of it is not waited for
 		return problem{http.StatusRequestTimeout, fmt.Sprintf("the request stopped arriving, or came too slowly: it may pause for %d s, and must bring %d KiB a second on average; send smaller batches",
-			patience/time.Second, minPace>>10)}
+			pace.Patience/time.Second, pace.Least>>10)}
 	}
 	return bad("the request ended before all of it had arrived")
 }

@@ -117,9 +117,13 @@ func (a *activities) housekeeping(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			deliveries, err := connection.PurgeDeliveries(ctx, tx, a.Now().Add(-connection.DeliveryWindow))
+			if err != nil {
+				return err
+			}
 			runs, err := connection.PurgeRuns(ctx, tx, a.Now().Add(-a.KeepRuns))
-			if dead+runs > 0 {
-				a.Log.Info("sync: purged", "tenant", t.ID, "dead_letters", dead, "runs", runs)
+			if dead+runs+deliveries > 0 {
+				a.Log.Info("sync: purged", "tenant", t.ID, "dead_letters", dead, "runs", runs, "deliveries", deliveries)
 			}
 			return err
 		})

@@ -24,9 +24,10 @@ const (
 	ClassUnavailable = "unavailable" // Postgres does not answer
 	ClassPaused      = "paused"
 	ClassRemoved     = "removed"
-	ClassRunning     = "running" // another run holds the connection
-	ClassLost        = "lost"    // this run was ended by another
-	ClassKeys        = "keys"    // the tenant's key ring is not there, or not the one
+	ClassRunning     = "running"   // another run holds the connection
+	ClassLost        = "lost"      // this run was ended by another
+	ClassOvertaken   = "overtaken" // a push changed a record that the run had in hand
+	ClassKeys        = "keys"      // the tenant's key ring is not there, or not the one
 	ClassInternal    = "internal"
 )
 
@@ -48,6 +49,7 @@ var fixed = []struct {
 	{connection.ErrUnknown, ClassRemoved, false},
 	{connection.ErrLeaseLost, ClassLost, false},
 	{connection.ErrRunning, ClassRunning, true},
+	{connection.ErrOvertaken, ClassOvertaken, true},
 	{connection.ErrUnknownMapping, ClassMapping, false},
 	{mapping.ErrDocument, ClassMapping, false},
 	{people.ErrUnknownPurpose, string(contract.ClassConfig), false},
@@ -80,6 +82,9 @@ func classify(err error) failure {
 		for _, known := range fixed {
 			if errors.Is(err, known.is) {
 				f.class, f.retry = known.class, known.retry
+				if f.class == ClassOvertaken { // it will not happen again at once
+					f.after = time.Second
+				}
 				break
 			}
 		}
