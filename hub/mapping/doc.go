@@ -80,11 +80,16 @@
 //
 //	filled(optional)              empty for null and '' as well
 //	plainText(html)               what a reader sees
+//	stripTags(html)               without tags, line feeds and &nbsp;, nothing decoded, as Moodle's xAPI plugin does
 //	slug(text)                    lower-case-words
+//	slugAscii(text)               the same of a-z, 0-9 and - only, as Moodle's xAPI plugin does
 //	capture(text, regex)          optional: the first group, or the match
 //	urlEncode(text) urlDecode(text)
 //	jsonText(value)               compact; jsonText(value, ', ', ': ') with other separators
 //	parseJson(text)
+//	parsePhp(text)                what PHP's serialize wrote
+//	rows(list, {field: value})    those objects of a list (or optional list) with these values, 7 and "7" being the same
+//	sum(list)                     of int or double
 //	uuid5(namespace, name)        namespace: dns, url, oid, x500 or a UUID
 //	uuidOfSha1(text)              SHA-1 shaped like a UUID, as Moodle's xAPI plugin does
 //	date(year, month, day) addDays(timestamp, n)

@@ -126,7 +126,7 @@ func (s *fixtureSet) read(folder fs.FS, at string) (fixture, error) {
 	case err != nil:
 		return f, err
 	}
-	f.scored = !indexed || pair.Outcome != "" && pair.Outcome != "none"
+	f.scored = !indexed || pair.Outcome != "none"
 	return f, f.expect(at, text)
 }
 

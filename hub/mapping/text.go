@@ -70,6 +70,55 @@ func slug(source string) string {
 	return b.String()
 }
 
+// slugASCII makes a slug the way Moodle's xAPI plugin does: white space and _ to one hyphen, whatever else is not a-z, 0-9 or -
+// left out, so that texts in other scripts leave little. slug keeps those.
+func slugASCII(source string) string {
+	b := make([]byte, 0, len(source))
+	gap := false
+	for i := range len(source) {
+		c := source[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c == '_' || c == ' ' || c >= '\t' && c <= '\r' {
+			if !gap {
+				b = append(b, '-')
+			}
+			gap = true
+			continue
+		}
+		gap = false
+		if c == '-' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			b = append(b, c)
+		}
+	}
+	return strings.Trim(string(b), "-")
+}
+
+// stripTags takes out tags, line feeds and &nbsp; and decodes nothing, as Moodle's xAPI plugin does. plainText reads better.
+func stripTags(source string) string {
+	var b strings.Builder
+	for source != "" {
+		open := strings.IndexByte(source, '<')
+		if open < 0 || open+1 < len(source) && (source[open+1] == ' ' || source[open+1] == '\n') {
+			end := len(source)
+			if open >= 0 {
+				end = open + 1 // a lone sign, as in 5 < 6
+			}
+			b.WriteString(source[:end])
+			source = source[end:]
+			continue
+		}
+		b.WriteString(source[:open])
+		shut := strings.IndexByte(source[open:], '>')
+		if shut < 0 {
+			break
+		}
+		source = source[open+shut+1:]
+	}
+	return strings.NewReplacer("\n", "", "&nbsp;", "").Replace(b.String())
+}
+
 var uuidNamespaces = map[string]uuid.UUID{
 	"dns": uuid.NameSpaceDNS, "url": uuid.NameSpaceURL, "oid": uuid.NameSpaceOID, "x500": uuid.NameSpaceX500,
 }
