@@ -26,7 +26,8 @@ type callback struct {
 	session   Session
 	output    *drain
 	transport *http.Transport
-	ctx       context.Context // ends with the process
+	out       http.RoundTripper // the transport, or what stands before it
+	ctx       context.Context   // ends with the process
 	cancel    context.CancelFunc
 
 	signs atomic.Int64 // when the connector last showed a sign of life, in nanoseconds
@@ -46,6 +47,10 @@ type callback struct {
 
 func newCallback(h *Host, log *slog.Logger, s Session) *callback {
 	c := &callback{limits: h.limits, log: log, session: s, transport: transport(h.options.TLS, h.limits)}
+	c.out = c.transport
+	if h.options.Through != nil {
+		c.out = h.options.Through(c.transport)
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.output = newDrain(log, c.redact)
 	c.touch()
@@ -79,6 +84,9 @@ func (c *callback) allow(d contract.Description, accepted []string) error {
 		pace = c.limits.Rate
 	}
 	c.limiter = rate.NewLimiter(rate.Limit(pace), max(1, int(pace)))
+	if c.limits.NoPace {
+		c.limiter.SetLimit(rate.Inf)
+	}
 	return nil
 }
 

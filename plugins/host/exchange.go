@@ -65,7 +65,7 @@ func (c *callback) exchange(ctx context.Context, r *http.Request) (*http.Respons
 		if err := c.wait(ctx); err != nil {
 			return nil, err
 		}
-		response, err := c.transport.RoundTrip(r)
+		response, err := c.out.RoundTrip(r)
 		if err != nil && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

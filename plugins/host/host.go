@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -40,6 +41,12 @@ type Options struct {
 	Limits           Limits
 	// TLS configures HTTPS to sources, for instance a private authority. nil: the system's authorities.
 	TLS *tls.Config
+	// Through stands between connectors and their sources: it is given the way out and gives what is taken instead. Recordings, replays and injected
+	// faults are made with it. What it sees is signed. nil: the way out itself.
+	Through func(out http.RoundTripper) http.RoundTripper
+	// Skew sets connectors' clocks forward, or back, and Zone their machine's time zone ("": UTC): for conformance tests.
+	Skew time.Duration
+	Zone string
 }
 
 // Limits bound what a connector may take. Zero fields have the defaults named.
@@ -58,6 +65,7 @@ type Limits struct {
 	Dials       int           // streams of bytes (Host.Dial) that are open at one time: 4
 	DialIdle    time.Duration // of such a stream without a byte either way: 5 min
 	DialBytes   int64         // that such a stream carries, each way: 64 GiB
+	NoPace      bool          // requests are held to no pace: for replays, which bother no source
 }
 
 func (l Limits) withDefaults() Limits {

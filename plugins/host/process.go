@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,10 @@ func (h *Host) command(p Plugin) (cmd *exec.Cmd, program *os.File, err error) {
 		}
 		cmd = &exec.Cmd{Path: inherited(program), Args: []string{p.Path}, ExtraFiles: []*os.File{program}}
 	}
-	cmd.Env = []string{"TZ=UTC", "LANG=C.UTF-8"}
+	cmd.Env = []string{"TZ=" + cmp.Or(h.options.Zone, "UTC"), "LANG=C.UTF-8"}
+	if h.options.Skew != 0 {
+		cmd.Env = append(cmd.Env, wire.Skew+"="+h.options.Skew.String())
+	}
 	return cmd, program, nil
 }
 

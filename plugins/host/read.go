@@ -55,6 +55,7 @@ type Bad struct {
 	Reason   string // field, position, kind; no value unless the connector misbehaves: seal it like Raw
 	Raw      []byte // what was found; nil if it was too large
 	Key      []byte // if it could be told
+	Unfit    bool   // the connector brought it as a record, but it does not fit the stream's schema
 }
 
 // Read reads a stream from the request's cursor to its end for now, page by page. While page works on one page the

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/lrshub/lrshub/plugins/contract"
+	"github.com/lrshub/lrshub/plugins/kit/suite"
 	"github.com/lrshub/lrshub/plugins/sdk"
 )
 
@@ -28,8 +30,12 @@ func TestMain(m *testing.M) {
 	for _, defect := range defects {
 		connectors[name(defect)] = func() sdk.Connector { return &list{defect: defect} }
 	}
+	maps.Copy(connectors, extra)
 	Main(m, connectors)
 }
+
+// extra are the connectors of other files.
+var extra = make(map[string]func() sdk.Connector)
 
 func name(defect string) string { return strings.ReplaceAll("list"+defect, " ", "-") }
 
@@ -138,7 +144,7 @@ func (l *list) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *sdk
 }
 
 func (l *list) one(ctx context.Context, s *sdk.Session, c listConfig, n int, out *sdk.Output) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Source, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/numbers?n=%d", c.Source, n), nil)
 	if err != nil {
 		return err
 	}
@@ -182,7 +188,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	panic(fatal{})
 }
 
-func complaints(t *testing.T, run func(T)) (all []string) {
+func complaints(t *testing.T, run func(suite.T)) (all []string) {
 	r := &recorder{T: t}
 	defer func() {
 		if trouble := recover(); trouble != nil && trouble != any(fatal{}) {
@@ -192,6 +198,22 @@ func complaints(t *testing.T, run func(T)) (all []string) {
 	}()
 	run(r)
 	return r.complaints
+}
+
+// complaintsOf runs one check, by its name.
+func complaintsOf(t *testing.T, s Subject, name string) []string {
+	t.Helper()
+	checks := suite.Open(s)
+	defer checks.Close()
+	return complaints(t, func(r suite.T) {
+		for _, check := range append(checks.General(), checks.Streams(r)...) {
+			if check.Name == name {
+				check.Run(r)
+				return
+			}
+		}
+		t.Fatalf("there is no check %q", name)
+	})
 }
 
 func subject(t *testing.T, defect string) Subject {
@@ -235,22 +257,7 @@ func TestDefectsAreFound(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.defect+"/"+test.check, func(t *testing.T) {
 			s := subject(t, test.defect)
-			found := complaints(t, func(r T) {
-				for _, check := range checks {
-					if check.name == test.check {
-						check.run(r, s)
-						return
-					}
-				}
-				stream := s.describe(r).Streams[0]
-				for _, check := range streamChecks {
-					if check.name == test.check {
-						check.run(r, s, stream)
-						return
-					}
-				}
-				t.Fatalf("there is no check %q", test.check)
-			})
+			found := complaintsOf(t, s, test.check)
 			if !strings.Contains(strings.Join(found, "\n"), test.complaint) {
 				t.Errorf("complaints: %q\nwant: %s", found, test.complaint)
 			}

@@ -15,3 +15,6 @@ var Handshake = plugin.HandshakeConfig{
 	MagicCookieKey:   "LRSHUB_CONNECTOR",
 	MagicCookieValue: "lrshub.connector",
 }
+
+// Skew is the environment variable by which a host sets a connector's clock forward or back, as a duration; for conformance tests.
+const Skew = "LRSHUB_CLOCK_SKEW"

@@ -52,15 +52,22 @@ func (q quiz) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *sdk.
 		if err != nil || len(results) == 0 {
 			return err
 		}
+		before := last
 		for _, result := range results {
 			var known struct{ ID int64 }
 			if err := json.Unmarshal(result, &known); err != nil {
 				return sdk.Errorf(sdk.ClassSourceBug, "after result %d: a result has no number as its id", last)
 			}
+			if known.ID <= last {
+				continue // it stood on the page before, too
+			}
 			last = known.ID
 			if err := out.Record(result, fmt.Sprint("result ", last)); err != nil {
 				return err
 			}
+		}
+		if last == before {
+			return sdk.Errorf(sdk.ClassSourceBug, "after result %d: the source gives the same results again", last)
 		}
 		if err := out.Checkpoint(strconv.AppendInt(nil, last, 10)); err != nil {
 			return err

@@ -1,4 +1,4 @@
-package kit
+package suite
 
 import (
 	"bytes"
@@ -37,7 +37,11 @@ func checkRecords(t T, s Subject, stream contract.Stream) {
 func checkPages(t T, s Subject, stream contract.Stream) {
 	t.Helper()
 	got := s.read(t, request(stream, nil))
-	if most := pageRecords + s.Slack; got.LargestPage > most {
+	slack := s.Slack
+	if slack == Measured {
+		slack = s.whole(t, stream).mostListed()
+	}
+	if most := pageRecords + slack; got.LargestPage > most {
 		t.Errorf("%d records between two checkpoints; the request allows %d (call Checkpoint whenever Output.Due says so)", got.LargestPage, most)
 	}
 }
@@ -86,7 +90,7 @@ func checkStop(t T, s Subject, stream contract.Stream) {
 	stop := errors.New("the hub has had enough")
 	for _, k := range spread(len(whole.Events), 10) {
 		seen, late := 0, 0
-		_, err := sdktest.ReadUntil(t.Context(), s.New(), s.session(s.describe(t)), request(stream, nil), func(sdk.Event) error {
+		_, err := sdktest.ReadUntil(t.Context(), s.connector(), s.session(s.describe(t)), request(stream, nil), func(sdk.Event) error {
 			if seen++; seen > k {
 				late++
 				return stop
@@ -101,7 +105,7 @@ func checkStop(t T, s Subject, stream contract.Stream) {
 	cancel()
 	done := make(chan error, 1)
 	go func() {
-		_, err := sdktest.Read(ctx, s.New(), s.session(s.describe(t)), request(stream, nil))
+		_, err := sdktest.Read(ctx, s.connector(), s.session(s.describe(t)), request(stream, nil))
 		done <- err
 	}()
 	select {
@@ -120,7 +124,7 @@ func checkSecrets(t T, s Subject, stream contract.Stream) {
 	var log bytes.Buffer
 	session := s.session(s.describe(t))
 	session.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	got, err := sdktest.Read(t.Context(), s.New(), session, request(stream, nil))
+	got, err := sdktest.Read(t.Context(), s.connector(), session, request(stream, nil))
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

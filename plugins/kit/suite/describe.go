@@ -1,4 +1,4 @@
-package kit
+package suite
 
 import (
 	"encoding/base64"
@@ -25,7 +25,7 @@ func checkPure(t T, s Subject) {
 	if again := s.describe(t); !reflect.DeepEqual(again, d) {
 		t.Errorf("Describe gives another answer for the same configuration")
 	}
-	static, err := s.New().Describe(nil)
+	static, err := s.connector().Describe(nil)
 	if err != nil {
 		t.Fatalf("Describe without configuration: %v", err)
 	}
@@ -70,12 +70,12 @@ func checkRefused(t T, s Subject) {
 	for name, config := range s.Refused {
 		bad := s
 		bad.Config = config
-		d, err := s.New().Describe([]byte(config))
+		d, err := s.connector().Describe([]byte(config))
 		if err == nil {
 			err = d.Validate()
 		}
 		if err == nil {
-			err = s.New().Check(t.Context(), bad.session(d))
+			err = s.connector().Check(t.Context(), bad.session(d))
 		}
 		var known *sdk.Error
 		if !errors.As(err, &known) || known.Class != sdk.ClassConfig {
@@ -86,7 +86,7 @@ func checkRefused(t T, s Subject) {
 
 func checkCheck(t T, s Subject) {
 	t.Helper()
-	if err := s.New().Check(t.Context(), s.session(s.describe(t))); err != nil {
+	if err := s.connector().Check(t.Context(), s.session(s.describe(t))); err != nil {
 		t.Errorf("Check inside the test: %v", err)
 	}
 	p, end := s.start(t)
@@ -99,7 +99,9 @@ func checkCheck(t T, s Subject) {
 		t.Fatalf("Describe of the process: %v", err)
 	}
 	want := s.describe(t)
-	want.Abilities = sdk.Abilities(s.New())
+	if s.New != nil {
+		want.Abilities = sdk.Abilities(s.New())
+	}
 	if !sameJSON(d, want) {
 		t.Errorf("the process describes itself differently")
 	}
@@ -112,13 +114,14 @@ func sameJSON(a, b any) bool {
 }
 
 // signing gives a client that adds the secrets of Description.Auth, as the hub does for a process.
-func signing(d sdk.Description, secrets map[string]string) *http.Client {
-	return &http.Client{Transport: signer{description: d, secrets: secrets}}
+func (s Subject) signing(d sdk.Description) *http.Client {
+	return &http.Client{Transport: signer{description: d, secrets: s.Secrets, out: s.through(http.DefaultTransport)}}
 }
 
 type signer struct {
 	description sdk.Description
 	secrets     map[string]string
+	out         http.RoundTripper
 }
 
 func (s signer) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -138,7 +141,7 @@ func (s signer) RoundTrip(r *http.Request) (*http.Response, error) {
 			r.URL.RawQuery = query.Encode()
 		}
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	return s.out.RoundTrip(r)
 }
 
 // leaks says which secret stands in a text, by name.
