@@ -147,7 +147,7 @@ func TestDescriptionValidate(t *testing.T) {
 		"needs a name":         func(d *Description) { d.Auth = []Auth{{Kind: AuthHeader, Secret: "t", Host: "lms.example"}} },
 		"auth kind is":         func(d *Description) { d.Auth = []Auth{{Kind: "magic", Secret: "t", Host: "lms.example"}} },
 		"is dialled": func(d *Description) {
-			d.Hosts, d.Auth[0].Host = []string{"tcp://lms.example:22"}, "tcp://lms.example:22"
+			d.Hosts, d.Auth = []string{"tcp://lms.example:22"}, []Auth{{Kind: AuthBearer, Secret: "token", Host: "tcp://lms.example:22"}}
 		},
 		`two streams`: func(d *Description) { d.Streams = []Stream{{Name: "a"}, {Name: "a"}} },
 	} {
