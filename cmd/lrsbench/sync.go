@@ -250,7 +250,7 @@ func (r *run) stream(ctx context.Context, s connection.MappedStream) error {
 		r.counts.Statements += c.Statements
 		return nil
 	})
-	err = p.Read(ctx, request, func(ctx context.Context, page host.Page) error { return pages.Add(ctx, toContract(page)) })
+	err = p.Read(ctx, request, func(ctx context.Context, page host.Page) error { return pages.Add(ctx, page.Contract()) })
 	err = errors.Join(err, pages.Wait())
 	r.used += processCPU(p.PID())
 	if err != nil {
@@ -284,17 +284,4 @@ func (r *run) start(ctx context.Context, stream contract.Stream, lookups []strin
 		return err
 	})
 	return at, err
-}
-
-// toContract hands the host's page to the road.
-func toContract(p host.Page) contract.Page {
-	page := contract.Page{Cursor: p.Cursor, Done: p.Done, Total: p.Total, SnapshotComplete: p.SnapshotComplete,
-		Records: make([]contract.Record, len(p.Records)), Bad: make([]contract.Bad, len(p.Bad))}
-	for i, r := range p.Records {
-		page.Records[i] = contract.Record(r)
-	}
-	for i, b := range p.Bad {
-		page.Bad[i] = contract.Bad{Code: b.Code, Position: b.Position, Reason: b.Reason, Key: b.Key, Raw: b.Raw}
-	}
-	return page
 }

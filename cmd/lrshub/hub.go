@@ -14,6 +14,7 @@ import (
 	"github.com/lrshub/lrshub/hub/console"
 	"github.com/lrshub/lrshub/hub/lrs"
 	"github.com/lrshub/lrshub/hub/oauth"
+	"github.com/lrshub/lrshub/hub/receive"
 )
 
 // process is one hub process: what serves, what works, or both.
@@ -94,7 +95,11 @@ func (p *process) announce(ctx context.Context) error {
 // serve answers requests until ctx ends, and then lets those that run finish.
 func (p *process) serve(ctx context.Context) error {
 	stopping := make(chan struct{})
-	handler, err := p.handler(stopping)
+	pushes := receive.Handler(receive.Rooms{
+		DB: p.db, Vault: p.vault, Ingest: p.ingest, Host: p.host, Authenticate: authenticator{p.rooms}.Request, Gate: p.gate, PublicURL: p.settings.PublicURL, Now: time.Now,
+	})
+	defer pushes.Close()
+	handler, err := p.handler(stopping, pushes)
 	if err != nil {
 		return err
 	}
@@ -122,8 +127,10 @@ func (p *process) serve(ctx context.Context) error {
 }
 
 // handler puts the faces together. Answers without an end do end when stopping is closed.
-func (p *process) handler(stopping <-chan struct{}) (http.Handler, error) {
+func (p *process) handler(stopping <-chan struct{}, pushes http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
+	mux.Handle(receive.HooksPath, pushes)
+	mux.Handle(receive.SCIMPath, pushes)
 	mux.Handle(lrs.Path, lrs.Handler(authenticator{p.rooms}, p.gate, p.ingest, p.disclose))
 	mux.Handle(api.Path, api.Handler(api.Rooms{
 		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Host: p.host, Temporal: p.temporal,

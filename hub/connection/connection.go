@@ -14,6 +14,7 @@ package connection
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -146,6 +147,12 @@ func (c Connection) Settings(t *vault.Tenant) (Settings, error) {
 		return s, fmt.Errorf("connection: configuration of %s: it is not what was sealed", c.Name)
 	}
 	return s, nil
+}
+
+// Fingerprint changes with whatever a running connector was started with, and with the mapping in force.
+func (c Connection) Fingerprint() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%d|%x", c.Connector, c.Checksum, c.Mapping, c.sealed))
+	return string(sum[:])
 }
 
 const columns = `id, name, connector, checksum, config, purpose, schedule, state, mapping, created_at, late_after`

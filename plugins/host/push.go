@@ -32,7 +32,7 @@ func (p *Process) Receive(ctx context.Context, s contract.Stream, fields []strin
 	if err != nil {
 		return sdk.Reply{}, err
 	}
-	reply := sdk.Reply{Status: int(talk.reply.GetStatus()), Header: wire.ToHeader(talk.reply.GetHeader()), Body: talk.reply.GetBody()}
+	reply := sdk.Reply{Status: int(talk.reply.GetStatus()), Header: wire.ToHeader(talk.reply.GetHeader()), Body: talk.reply.GetBody(), Delivery: wire.Clip(talk.reply.GetDelivery(), contract.MaxPosition)}
 	if reply.Status == 0 {
 		reply.Status = 200
 	}

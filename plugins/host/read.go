@@ -36,6 +36,19 @@ type Page struct {
 	SnapshotComplete bool
 }
 
+// Contract gives the page as the rooms of the hub know it; it shares its memory.
+func (p Page) Contract() contract.Page {
+	page := contract.Page{Cursor: p.Cursor, Done: p.Done, Total: p.Total, SnapshotComplete: p.SnapshotComplete,
+		Records: make([]contract.Record, len(p.Records)), Bad: make([]contract.Bad, len(p.Bad))}
+	for i, r := range p.Records {
+		page.Records[i] = contract.Record(r)
+	}
+	for i, b := range p.Bad {
+		page.Bad[i] = contract.Bad{Code: b.Code, Position: b.Position, Reason: b.Reason, Key: b.Key, Raw: b.Raw}
+	}
+	return page
+}
+
 // Record is one record of a page.
 type Record struct {
 	// Key is the compact JSON array of the key fields' values (contract.Key), taken before pruning. For a stream without

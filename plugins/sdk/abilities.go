@@ -25,7 +25,9 @@ type Committer interface {
 	Commit(ctx context.Context, s *Session, stream, partition string, cursor []byte) error
 }
 
-// Receiver takes what the source pushes to the hub. It verifies the push's signature itself and emits the records it holds.
+// Receiver takes what the source pushes to the hub. It verifies the push's signature itself (Signature, CheckBearer) and emits the records it holds. A push
+// is given to it once for each stream that the connection's mapping reads, in the order of reading; it emits those of Push.Stream. A push that it cannot take
+// is an *Error: of class auth where the signature is not good, of class data where the content is not.
 type Receiver interface {
 	Receive(ctx context.Context, s *Session, p Push, out *Output) (Reply, error)
 }
@@ -39,11 +41,14 @@ type Push struct {
 	Received time.Time
 }
 
-// Reply is what the pushing system is answered.
+// Reply is what the pushing system is answered, once all is stored.
 type Reply struct {
-	Status int
+	Status int // 0: 200
 	Header http.Header
 	Body   []byte
+	// Delivery is what names the delivery, should the source send it again: an id that its signature covers. A delivery that was taken within a day is
+	// answered as before, and stores nothing. "": the body names it.
+	Delivery string
 }
 
 // SubjectFinder brings the records that the source holds about one person.

@@ -94,7 +94,10 @@ func (s *service) Receive(stream pb.Connector_ReceiveServer) error {
 	if err == nil && len(reply.Body) > contract.MaxRaw {
 		err = Errorf(ClassSourceBug, "a reply of %d bytes; the limit is %d", len(reply.Body), contract.MaxRaw)
 	}
-	return s.end(e, &pb.Reply{Status: uint32(reply.Status), Header: wire.FromHeader(reply.Header), Body: reply.Body}, err)
+	if err == nil && len(reply.Delivery) > contract.MaxPosition {
+		err = Errorf(ClassSourceBug, "the name of a delivery has %d bytes; the limit is %d", len(reply.Delivery), contract.MaxPosition)
+	}
+	return s.end(e, &pb.Reply{Status: uint32(reply.Status), Header: wire.FromHeader(reply.Header), Body: reply.Body, Delivery: reply.Delivery}, err)
 }
 
 // receivePush reads the push's head and body. The host has bounded the body.

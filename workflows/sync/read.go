@@ -238,7 +238,7 @@ func (r *reader) from(ctx context.Context, at connection.Reading) error {
 		Stream: r.stream, Generation: at.Generation, Lease: lease,
 	}
 	pages := r.Road.Pages(ctx, run, func(page contract.Page, _ ingest.Counts) error { return r.stored(ctx, page) })
-	err := r.process.Read(ctx, request, func(ctx context.Context, page host.Page) error { return pages.Add(ctx, toContract(page)) })
+	err := r.process.Read(ctx, request, func(ctx context.Context, page host.Page) error { return pages.Add(ctx, page.Contract()) })
 	if last := pages.Wait(); err == nil {
 		err = last
 	}
@@ -335,17 +335,4 @@ func stopping(ctx context.Context) bool {
 	default:
 		return false
 	}
-}
-
-// toContract hands the host's page to the road.
-func toContract(p host.Page) contract.Page {
-	page := contract.Page{Cursor: p.Cursor, Done: p.Done, Total: p.Total, SnapshotComplete: p.SnapshotComplete,
-		Records: make([]contract.Record, len(p.Records)), Bad: make([]contract.Bad, len(p.Bad))}
-	for i, r := range p.Records {
-		page.Records[i] = contract.Record(r)
-	}
-	for i, b := range p.Bad {
-		page.Bad[i] = contract.Bad{Code: b.Code, Position: b.Position, Reason: b.Reason, Key: b.Key, Raw: b.Raw}
-	}
-	return page
 }

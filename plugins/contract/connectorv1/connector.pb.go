@@ -1387,7 +1387,8 @@ type Reply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Status        uint32                 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	Header        []*Header              `protobuf:"bytes,2,rep,name=header,proto3" json:"header,omitempty"`
-	Body          []byte                 `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"` // at most 256 KiB
+	Body          []byte                 `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`         // at most 256 KiB
+	Delivery      string                 `protobuf:"bytes,4,opt,name=delivery,proto3" json:"delivery,omitempty"` // what names the delivery, should the source send it again; "": its body does
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1441,6 +1442,13 @@ func (x *Reply) GetBody() []byte {
 		return x.Body
 	}
 	return nil
+}
+
+func (x *Reply) GetDelivery() string {
+	if x != nil {
+		return x.Delivery
+	}
+	return ""
 }
 
 type End struct {
@@ -3053,11 +3061,12 @@ const file_connector_proto_rawDesc = "" +
 	"\bProgress\x12\x12\n" +
 	"\x04done\x18\x01 \x01(\x03R\x04done\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x03R\x05total\"\x12\n" +
-	"\x10SnapshotComplete\"h\n" +
+	"\x10SnapshotComplete\"\x84\x01\n" +
 	"\x05Reply\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x123\n" +
 	"\x06header\x18\x02 \x03(\v2\x1b.lrshub.connector.v1.HeaderR\x06header\x12\x12\n" +
-	"\x04body\x18\x03 \x01(\fR\x04body\"\x05\n" +
+	"\x04body\x18\x03 \x01(\fR\x04body\x12\x1a\n" +
+	"\bdelivery\x18\x04 \x01(\tR\bdelivery\"\x05\n" +
 	"\x03End\"I\n" +
 	"\vPlanRequest\x12:\n" +
 	"\arequest\x18\x01 \x01(\v2 .lrshub.connector.v1.ReadRequestR\arequest\"N\n" +
