@@ -3,6 +3,9 @@
 package connectors
 
 import (
+	"embed"
+	"io/fs"
+
 	"github.com/lrshub/lrshub/connectors/csv"
 	"github.com/lrshub/lrshub/connectors/openedx"
 	"github.com/lrshub/lrshub/plugins/sdk"
@@ -14,4 +17,21 @@ func Builtin() map[string]func() sdk.Connector {
 		"csv":     csv.New,
 		"openedx": openedx.New,
 	}
+}
+
+// recorded holds the folders NAME/recording: see plugins/kit/cassette.
+//
+//go:embed */recording
+var recorded embed.FS
+
+// Recording gives the recording of a source by which a built-in connector is tested from the command line; false if there is none.
+func Recording(name string) (fs.FS, bool) {
+	folder, err := fs.Sub(recorded, name+"/recording")
+	if err != nil {
+		return nil, false
+	}
+	if _, err := fs.Stat(folder, "."); err != nil {
+		return nil, false
+	}
+	return folder, true
 }

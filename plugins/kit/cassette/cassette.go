@@ -169,3 +169,6 @@ func (r *Recording) At(dir string) string {
 	quoted, _ := json.Marshal(dir)
 	return strings.ReplaceAll(string(r.Config), "${dir}", string(quoted[1:len(quoted)-1]))
 }
+
+// Secret is the made-up value that stands for a secret in recordings, and that tests use.
+func Secret(name string) string { return "made-up-secret-" + name }
