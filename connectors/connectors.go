@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/lrshub/lrshub/connectors/csv"
+	"github.com/lrshub/lrshub/connectors/moodle"
 	"github.com/lrshub/lrshub/connectors/openedx"
 	"github.com/lrshub/lrshub/plugins/sdk"
 )
@@ -15,6 +16,7 @@ import (
 func Builtin() map[string]func() sdk.Connector {
 	return map[string]func() sdk.Connector{
 		"csv":     csv.New,
+		"moodle":  moodle.New,
 		"openedx": openedx.New,
 	}
 }
