@@ -6,6 +6,7 @@ import (
 	"embed"
 	"io/fs"
 
+	"github.com/lrshub/lrshub/connectors/caliper"
 	"github.com/lrshub/lrshub/connectors/csv"
 	"github.com/lrshub/lrshub/connectors/moodle"
 	"github.com/lrshub/lrshub/connectors/openedx"
@@ -15,6 +16,7 @@ import (
 // Builtin gives, by name, how to make each built-in connector. The map is the caller's.
 func Builtin() map[string]func() sdk.Connector {
 	return map[string]func() sdk.Connector{
+		"caliper": caliper.New,
 		"csv":     csv.New,
 		"moodle":  moodle.New,
 		"openedx": openedx.New,

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -235,4 +236,29 @@ func (trickle) Read(p []byte) (int, error) {
 	time.Sleep(50 * time.Millisecond)
 	p[0] = ' '
 	return 1, nil
+}
+
+// A sensor's envelope becomes statements, by the connector and the mapping that come with the hub.
+func TestCaliper(t *testing.T) {
+	w := newWorld(t)
+	document, err := os.ReadFile("../../connectors/caliper/mapping.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := w.add(other, "lms", "connector: caliper\npurpose: learning-records\nconfig: {secret: zq-caliper-secret-01}\nparams: {home_page: https://lms.example.org}\nmapping: |\n  "+
+		strings.ReplaceAll(string(document), "\n", "\n  "))
+	envelope := `{"sensor":"https://lms.example.org/sensor","sendTime":"2026-03-02T11:05:01.000Z","dataVersion":"http://purl.imsglobal.org/ctx/caliper/v1p2","data":[
+		{"id":"https://lms.example.org/quizzes/4","type":"Assessment","name":"Knots"},
+		{"id":"urn:uuid:2","type":"GradeEvent","profile":"GradingProfile","actor":"https://lms.example.org/grader","action":"Graded","eventTime":"2026-03-02T11:05:00.000Z",
+		 "object":{"id":"https://lms.example.org/a/1","type":"Attempt","assignee":"https://lms.example.org/users/7","assignable":"https://lms.example.org/quizzes/4"},
+		 "generated":{"id":"urn:uuid:3","type":"Score","scoreGiven":12,"maxScore":15}}]}`
+	bearer := map[string]string{"Authorization": "Bearer zq-caliper-secret-01", "Content-Type": "application/json"}
+	for range 2 {
+		if got := w.send(http.MethodPost, "/hooks/"+c.ID.String(), envelope, bearer); got.status != http.StatusOK || w.statements(other, c) != 1 {
+			t.Errorf("%+v, %d statements", got, w.statements(other, c))
+		}
+	}
+	if got := w.send(http.MethodPost, "/hooks/"+c.ID.String(), `{"sensor":"s"}`, bearer); got.status != 400 || !strings.Contains(got.body, "no sendTime") {
+		t.Errorf("no envelope: %+v", got)
+	}
 }
