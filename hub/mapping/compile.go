@@ -50,6 +50,7 @@ type stream struct {
 	match      *expression
 	cases      map[string][]int // what match gives, to the statements that are for it
 	refuse     []refusal
+	person     *person
 	statements []*statement
 }
 
@@ -228,6 +229,7 @@ func (c *compiler) stream(d *streamDoc) *stream {
 	if d.subject != nil {
 		s.subject = c.template(sc, d.subject, "subject")
 	}
+	s.person = c.person(s, sc, d)
 	for _, st := range d.statements {
 		if slices.ContainsFunc(s.statements, func(o *statement) bool { return o.name == st.name }) {
 			c.fail(st.line, "streams."+d.name, "two statements named "+st.name, "rename one: messages and $ref name them")

@@ -94,19 +94,7 @@ func (c *compiler) statement(s *stream, outer *scope, sd *streamDoc, d *statemen
 	if len(d.is) > 0 && sd.match == nil {
 		c.refuse(at, "", "`is` without a `match` in the stream", "write `match: EXPRESSION` beside `statements`")
 	}
-	sc := outer.within(d.name)
-	if d.each != nil {
-		sc = c.each(s, sc, st, d)
-	}
-	sc, st.lets = c.lets(s, sc, d.let, "let")
-	st.when = c.optional(sc, d.when, "when", wantBool)
-	st.early = st.when != nil
-	changing := declaredSince(sc, outer)
-	for name := range changing {
-		if st.when != nil && st.when.names[name] {
-			st.early = false
-		}
-	}
+	sc, changing := c.clauses(s, outer.within(d.name), outer, st, d, "")
 	st.refuse = c.refusals(sc, d.refuse)
 	if d.body == nil {
 		return st
@@ -137,6 +125,24 @@ func (c *compiler) statement(s *stream, outer *scope, sd *streamDoc, d *statemen
 	return st
 }
 
+// clauses compiles what statements, facts and claims have in common, under a path of the document, and gives the scope for what stands
+// beside it, and the names that change from element to element.
+func (c *compiler) clauses(s *stream, sc, outer *scope, st *statement, d *statementDoc, path string) (inner *scope, changing map[string]bool) {
+	if d.each != nil {
+		sc = c.each(s, sc, st, d, path)
+	}
+	sc, st.lets = c.lets(s, sc, d.let, path+"let")
+	st.when = c.optional(sc, d.when, path+"when", wantBool)
+	st.early = st.when != nil
+	changing = declaredSince(sc, outer)
+	for name := range changing {
+		if st.when != nil && st.when.names[name] {
+			st.early = false
+		}
+	}
+	return sc, changing
+}
+
 func (n *objectNode) has(name string) bool {
 	return n.plain(appendLiteral(nil, name))
 }
@@ -153,8 +159,8 @@ func declaredSince(sc, outer *scope) map[string]bool {
 }
 
 // each compiles `for` and declares what `as` names.
-func (c *compiler) each(s *stream, sc *scope, st *statement, d *statementDoc) *scope {
-	e, origins := c.compile(sc, place{line: d.each.line, column: d.each.column, path: "for"}, d.each.source, wantEach)
+func (c *compiler) each(s *stream, sc *scope, st *statement, d *statementDoc, path string) *scope {
+	e, origins := c.compile(sc, place{line: d.each.line, column: d.each.column, path: path + "for"}, d.each.source, wantEach)
 	st.each = e
 	first, second := variable{typ: cel.DynType}, variable{typ: cel.DynType}
 	if e != nil {

@@ -33,6 +33,14 @@
 //	  refuse:                             # what must not be converted, with a reason (a code of a-z, 0-9, _)
 //	    - {when: "record.pupil == ''", reason: no_pupil, say: it belongs to no one}
 //	  subject: {…}                        # template of the agent the record is about; the actor where a statement names none
+//	  person:                             # what the record says of its subject, beside statements
+//	    when: …
+//	    facts:                            # what holds of it, from a day until another
+//	      - {kind: role, value: "record.?title", from: "record.?since", until: "…"}
+//	      - {kind: manager, agent: {…}}   # another person: a template of an agent
+//	    claims:                           # by which the same person is recognised elsewhere
+//	      - {kind: employee_number, value: record.number, issuer: params.company}
+//	      - {kind: mailbox, value: record.mail, verified: record.confirmed}
 //	  statements:
 //	    - name: result
 //	      is: [quiz, exam]                # only for these values of `match`
@@ -47,6 +55,14 @@
 // statement for, when, refuse, template. A `when` that names nothing of `as` and `let` is asked before `for`.
 // `on`, `let`, `when`, `match`, `for` and `$with` hold bare expressions. YAML wants quotes around one that contains ": " or " #", that
 // begins with a mark such as { [ " ! or *, and, inside braces, that contains ? , [ or {.
+//
+// # Facts and claims
+//
+// Facts are of the kinds role, unit, location, manager and employment, or of a site's own that begin with x_; their values are the site's. An absent or empty
+// value gives no fact. from and until are times, or texts (2026-01-31: midnight UTC); until is the first moment at which the fact does not hold. Without from a fact
+// holds since it was first seen. Claims are employee_number, student_number, sourced_id, external_id and mailbox; numbers of two issuers are different
+// numbers, and a mailbox is evidence only if it is verified. A claim must not be made of a name. Both can have for, as, let and when like
+// statements. A record that gives facts or claims need not give a statement.
 //
 // # Templates
 //

@@ -48,6 +48,7 @@ type streamDoc struct {
 	when       *codeDoc
 	match      *codeDoc
 	refuse     []refuseDoc
+	person     *personDoc
 	statements []*statementDoc
 }
 
@@ -174,7 +175,7 @@ func (r *reading) stream(e entry) *streamDoc {
 	if e.value.Kind == yaml.ScalarNode && e.value.Tag == "!!null" {
 		return s // a lookup-only stream that says nothing
 	}
-	keys := r.known(e.value, where, "about", "subject", "lookups", "let", "when", "match", "refuse", "statements")
+	keys := r.known(e.value, where, "about", "subject", "lookups", "let", "when", "match", "refuse", "person", "statements")
 	r.text(keys["about"], where+".about")
 	if node := keys["subject"]; node != nil {
 		s.subject = r.template(node, where+".subject")
@@ -188,6 +189,7 @@ func (r *reading) stream(e entry) *streamDoc {
 	s.when = r.code(keys["when"], where+".when")
 	s.match = r.code(keys["match"], where+".match")
 	s.refuse = r.refusals(keys["refuse"], where+".refuse")
+	s.person = r.person(keys["person"], where+".person")
 	for _, item := range r.items(keys["statements"], where+".statements") {
 		s.statements = append(s.statements, r.statement(item, where+".statements"))
 	}
@@ -285,16 +287,22 @@ func (r *reading) statement(node *yaml.Node, where string) *statementDoc {
 	where += "." + s.name
 	r.text(keys["about"], where+".about")
 	s.is = r.texts(keys["is"], where+".is")
-	s.each = r.code(keys["for"], where+".for")
-	s.as = r.texts(keys["as"], where+".as")
-	s.let = r.lets(keys["let"], where+".let")
-	s.when = r.code(keys["when"], where+".when")
+	r.clauses(s, node, keys, where)
 	s.refuse = r.refusals(keys["refuse"], where+".refuse")
 	if keys["statement"] == nil {
 		r.fail(node.Line, where, "no `statement:`", "write the statement's template under it")
 		return s
 	}
 	s.body = r.template(keys["statement"], where+".statement")
+	return s
+}
+
+// clauses reads what statements, facts and claims have in common.
+func (r *reading) clauses(s *statementDoc, node *yaml.Node, keys map[string]*yaml.Node, where string) {
+	s.each = r.code(keys["for"], where+".for")
+	s.as = r.texts(keys["as"], where+".as")
+	s.let = r.lets(keys["let"], where+".let")
+	s.when = r.code(keys["when"], where+".when")
 	switch {
 	case s.each == nil && s.as != nil, s.each != nil && (len(s.as) == 0 || len(s.as) > 2):
 		r.fail(node.Line, where, "`for` and `as` belong together", "write `for: LIST` and `as: name`, or `as: [index, value]`, for a map `as: [key, value]`")
@@ -302,5 +310,4 @@ func (r *reading) statement(node *yaml.Node, where string) *statementDoc {
 	for _, name := range s.as {
 		r.name(name, node.Line, where+".as")
 	}
-	return s
 }

@@ -49,6 +49,8 @@ const (
 	wantText
 	wantKey  // a scalar that can be part of a record's key
 	wantEach // a list or map
+	wantScalar
+	wantInstant // a time, or a text that says one
 )
 
 // compile checks an expression and makes it ready. What is wrong goes to c.errs, and then the result is nil.
@@ -122,6 +124,20 @@ func (w want) refuses(t *cel.Type) (problem, remedy string) {
 			ok = unwrapped(t) != t
 		}
 		remedy = "a key is a text, number or truth value"
+	case wantScalar:
+		switch unwrapped(t).Kind() {
+		case types.StringKind, types.IntKind, types.DoubleKind, types.BoolKind, types.DynKind:
+		default:
+			ok = false
+		}
+		remedy = "write an expression that gives a text, number or truth value"
+	case wantInstant:
+		switch unwrapped(t).Kind() {
+		case types.StringKind, types.TimestampKind, types.DynKind:
+		default:
+			ok = false
+		}
+		remedy = "write a time, or a text such as 2026-01-31 or 2026-01-31T08:00:00Z"
 	case wantEach:
 		inner := unwrapped(t)
 		ok = inner.Kind() == types.ListKind || inner.Kind() == types.MapKind || inner.Kind() == types.DynKind

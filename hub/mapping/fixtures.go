@@ -27,7 +27,8 @@ type fixture struct {
 	scored  bool // there is an expectation
 	refused bool // a typed error is expected
 	reason  string
-	unsound bool // the expectation itself is not valid xAPI and has to be mended first
+	unsound bool    // the expectation itself is not valid xAPI and has to be mended first
+	person  *Person // what the record says of its subject; nil: nothing is expected
 }
 
 // fixtureSet is what a folder says of all its cases: fixtures.yaml, or the index.json of a published set.
@@ -46,7 +47,7 @@ type indexPair struct {
 }
 
 // readFixtures finds the cases under a folder: every folder with an input.json. Beside it may stand expected.json (a
-// statement, a list of them, or {"refused": REASON} for a record that must be refused), lookups.json (a list of records
+// statement, a list of them, or {"refused": REASON} for a record that must be refused), person.json (facts and claims), lookups.json (a list of records
 // for each stream) and, at the top, fixtures.yaml (stream, params) or index.json (converter_environment, pairs).
 func readFixtures(folder fs.FS) (*fixtureSet, []fixture, error) {
 	set := &fixtureSet{index: map[string]indexPair{}}
@@ -116,18 +117,38 @@ func (s *fixtureSet) read(folder fs.FS, at string) (fixture, error) {
 			return f, fmt.Errorf("%s/lookups.json: %w", at, err)
 		}
 	}
+	if err := f.readPerson(folder, path.Join(at, "person.json")); err != nil {
+		return f, err
+	}
 	pair, indexed := s.index[f.name]
 	f.refused, f.unsound = pair.Outcome == "error", len(pair.Problems) > 0
 	text, err := fs.ReadFile(folder, path.Join(at, "expected.json"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.scored = f.refused
+		f.scored = f.refused || f.person != nil
 		return f, nil
 	case err != nil:
 		return f, err
 	}
 	f.scored = !indexed || pair.Outcome != "none"
 	return f, f.expect(at, text)
+}
+
+// readPerson reads person.json, if there is one.
+func (f *fixture) readPerson(folder fs.FS, at string) error {
+	text, err := fs.ReadFile(folder, at)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f.person); err != nil {
+		return fmt.Errorf("%s: %w", at, err)
+	}
+	return nil
 }
 
 // expect reads expected.json.

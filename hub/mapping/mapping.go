@@ -239,6 +239,12 @@ func (m *Mapping) Converts(stream string) bool {
 	return s != nil && len(s.statements) > 0
 }
 
+// Tells says whether a stream's records say who somebody is: facts or claims (Evaluation.Person).
+func (m *Mapping) Tells(stream string) bool {
+	s := m.streams[stream]
+	return s != nil && s.person != nil
+}
+
 // Catalogue says whether an activity's IRI is one that names no person, so that it may stand in clear.
 func (m *Mapping) Catalogue(iri string) bool {
 	return slices.ContainsFunc(m.catalogue, func(prefix string) bool { return strings.HasPrefix(iri, prefix) })

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/lrshub/lrshub/hub/mapping/compare"
 	"github.com/lrshub/lrshub/hub/xapi"
 	"github.com/lrshub/lrshub/plugins/contract"
@@ -23,6 +25,7 @@ type Result struct {
 	Err         error // the record was refused or could not be converted
 	Invalid     error // a statement that was made is not valid xAPI
 	Statements  []json.RawMessage
+	Person      Person
 	Note        string
 }
 
@@ -56,7 +59,7 @@ func Test(document []byte, streams []contract.Stream, folder fs.FS, params map[s
 
 func (m *Mapping) test(f *fixture, streams []contract.Stream) Result {
 	r := Result{Name: f.name, Scored: f.scored}
-	r.Statements, r.Err = m.convertFixture(f, streams)
+	r.Statements, r.Person, r.Err = m.convertFixture(f, streams)
 	for i, s := range r.Statements {
 		if _, err := xapi.Parse(s, xapi.V1); err != nil && r.Invalid == nil {
 			r.Invalid = fmt.Errorf("statement %d: %w", i, err)
@@ -88,10 +91,16 @@ func (m *Mapping) test(f *fixture, streams []contract.Stream) Result {
 	case r.Err != nil:
 		return r
 	}
-	differences, err := compare.Statements(want, r.Statements)
-	if err != nil {
-		r.Err = err
-		return r
+	var differences []compare.Difference
+	if f.want != nil || f.person == nil { // a case may be about the person only
+		var err error
+		if differences, err = compare.Statements(want, r.Statements); err != nil {
+			r.Err = err
+			return r
+		}
+	}
+	if f.person != nil {
+		differences = append(differences, comparePeople(*f.person, r.Person)...)
 	}
 	r.Differences = differences
 	r.Exact = len(differences) == 0 && !f.unsound
@@ -100,24 +109,24 @@ func (m *Mapping) test(f *fixture, streams []contract.Stream) Result {
 	return r
 }
 
-// convertFixture gives a case's statements, with ids made up by position.
-func (m *Mapping) convertFixture(f *fixture, streams []contract.Stream) ([]json.RawMessage, error) {
+// convertFixture gives a case's statements, with ids made up by position, and what it says of its subject.
+func (m *Mapping) convertFixture(f *fixture, streams []contract.Stream) ([]json.RawMessage, Person, error) {
 	name := f.stream
 	if name == "" {
 		for _, s := range m.order {
-			if m.Converts(s) {
+			if m.Converts(s) || m.Tells(s) && name == "" {
 				name = s
 			}
 		}
 	}
 	e, err := m.Begin(name, f.record)
 	if err != nil {
-		return nil, err
+		return nil, Person{}, err
 	}
 	for {
 		needs, err := e.Needs()
 		if err != nil {
-			return nil, err
+			return nil, Person{}, err
 		}
 		if len(needs) == 0 {
 			break
@@ -125,22 +134,54 @@ func (m *Mapping) convertFixture(f *fixture, streams []contract.Stream) ([]json.
 		for _, need := range needs {
 			found, err := f.find(need, streamNamed(streams, need.Stream))
 			if err != nil {
-				return nil, err
+				return nil, Person{}, err
 			}
 			if err := e.Supply(need.Name, found...); err != nil {
-				return nil, err
+				return nil, Person{}, err
 			}
 		}
 	}
 	made, err := e.Statements()
 	if err != nil {
-		return nil, err
+		return nil, Person{}, err
 	}
 	var all []json.RawMessage
 	for _, out := range made {
 		all = append(all, out.WithIDs(func(position int) string { return fmt.Sprintf("00000000-0000-5000-8000-%012d", position) }))
 	}
-	return all, nil
+	said, err := e.Person()
+	return all, said, err
+}
+
+// comparePeople compares facts and claims place by place.
+func comparePeople(want, got Person) []compare.Difference {
+	var all []compare.Difference
+	add := func(list string, n int, text func(i int) (string, string)) {
+		for i := range n {
+			if w, g := text(i); w != g {
+				all = append(all, compare.Difference{Path: fmt.Sprintf("person.%s[%d]", list, i), Want: w, Got: g})
+			}
+		}
+	}
+	add("facts", max(len(want.Facts), len(got.Facts)), func(i int) (string, string) { return jsonAt(want.Facts, i), jsonAt(got.Facts, i) })
+	add("claims", max(len(want.Claims), len(got.Claims)), func(i int) (string, string) { return jsonAt(want.Claims, i), jsonAt(got.Claims, i) })
+	return all
+}
+
+// jsonAt writes an element in one form; "" where there is none.
+func jsonAt[T any](list []T, i int) string {
+	if i >= len(list) {
+		return ""
+	}
+	text, err := json.Marshal(list[i])
+	if err != nil {
+		return err.Error()
+	}
+	canonical := jsontext.Value(text)
+	if err := canonical.Canonicalize(); err != nil {
+		return err.Error()
+	}
+	return string(canonical)
 }
 
 func streamNamed(streams []contract.Stream, name string) contract.Stream {
@@ -232,5 +273,6 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		Invalid     string               `json:"invalid,omitempty"`
 		Differences []compare.Difference `json:"differences,omitempty"`
 		Statements  []json.RawMessage    `json:"statements,omitempty"`
-	}{r.Name, r.OK(), r.Scored, r.Semantic, r.ExactButIDs, r.Exact, r.Note, text(r.Err), text(r.Invalid), r.Differences, r.Statements})
+		Person      Person               `json:"person,omitzero"`
+	}{r.Name, r.OK(), r.Scored, r.Semantic, r.ExactButIDs, r.Exact, r.Note, text(r.Err), text(r.Invalid), r.Differences, r.Statements, r.Person})
 }

@@ -75,7 +75,7 @@ func (e *Evaluation) Statements() ([]Output, error) {
 	made := &outputs{subject: subject, unknown: unknown, first: map[string]int{}}
 	for _, st := range chosen {
 		e.current = st
-		if err := e.each(st, made); err != nil {
+		if err := e.each(st, func() error { return e.one(st, made) }); err != nil {
 			return nil, err
 		}
 	}
@@ -150,15 +150,15 @@ func (e *Evaluation) refused(all []refusal) error {
 	return nil
 }
 
-// each makes the statements of one template: one, or one for each element of its `for`.
-func (e *Evaluation) each(st *statement, made *outputs) error {
+// each does something for one template: once, or once for each element of its `for`, unless its `when` says no.
+func (e *Evaluation) each(st *statement, do func() error) error {
 	if st.early {
 		if yes, err := e.truth(st.when); err != nil || !yes {
 			return err
 		}
 	}
 	if st.each == nil {
-		return e.one(st, nil, nil, made)
+		return e.enter(st, nil, nil, do)
 	}
 	value, err := st.each.evaluate(e)
 	if err != nil {
@@ -177,7 +177,7 @@ func (e *Evaluation) each(st *statement, made *outputs) error {
 	case *ordered:
 		for it := items.Iterator(); it.HasNext() == types.True; {
 			key := it.Next()
-			if err := e.one(st, key, items.Get(key), made); err != nil {
+			if err := e.enter(st, key, items.Get(key), do); err != nil {
 				return err
 			}
 		}
@@ -189,7 +189,7 @@ func (e *Evaluation) each(st *statement, made *outputs) error {
 			if len(st.as) == 1 {
 				first = item
 			}
-			if err := e.one(st, first, item, made); err != nil {
+			if err := e.enter(st, first, item, do); err != nil {
 				return err
 			}
 		}
@@ -199,8 +199,8 @@ func (e *Evaluation) each(st *statement, made *outputs) error {
 	return nil
 }
 
-// one makes one statement. first and second are what `as` names.
-func (e *Evaluation) one(st *statement, first, second ref.Val, made *outputs) error {
+// enter does something for one element. first and second are what `as` names.
+func (e *Evaluation) enter(st *statement, first, second ref.Val, do func() error) error {
 	for i, slot := range st.as {
 		e.values[slot] = first
 		if i == 1 {
@@ -216,6 +216,11 @@ func (e *Evaluation) one(st *statement, first, second ref.Val, made *outputs) er
 			return err
 		}
 	}
+	return do()
+}
+
+// one makes one statement.
+func (e *Evaluation) one(st *statement, made *outputs) error {
 	if err := e.refused(st.refuse); err != nil {
 		return err
 	}
