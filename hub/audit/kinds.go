@@ -67,6 +67,18 @@ const (
 	TenantAdded  = "tenant.added"
 	PurposeAdded = "purpose.added"
 
+	// PersonLinked: evidence made subjects one person, or took that back. Subjects: those whose person is another now. Fields: linked and ended (links),
+	// reviews (opened).
+	PersonLinked = "person.linked"
+	// PersonDecided: somebody decided who is one person. Subjects: those that it is about. Fields: decision (link, split, same, different); review, if there is one.
+	PersonDecided = "person.decided"
+	// PersonRead: somebody was shown who a person is. Subjects: those shown. Fields: facts, links (counts), grants, policy.
+	PersonRead = "person.read"
+	// ReviewRead: the list of what is to be decided was shown. Subjects: those in it. Fields: reviews, grants, policy.
+	ReviewRead = "person.review.read"
+	// RuleSet: on what a connection's records may link. Fields: connection, kinds.
+	RuleSet = "person.rule"
+
 	// GrantAdded and GrantRemoved: an access grant. Fields: grant.
 	GrantAdded   = "grant.added"
 	GrantRemoved = "grant.removed"

@@ -55,6 +55,7 @@ type Tenant struct {
 	derive    func(label string) ([]byte, error)
 	index     *keyedHash
 	digest    *keyedHash
+	claims    sync.Map // kind of claim to *keyedHash
 
 	mu         sync.Mutex
 	pseudonyms map[string]cipher.Block // by audience; one small entry an audience
