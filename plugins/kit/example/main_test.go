@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	kit.Main(m, map[string]func() sdk.Connector{"quiz": func() sdk.Connector { return quiz{} }})
+	kit.Main(m, map[string]func() sdk.Connector{"quiz": New})
 }
 
 func TestConformance(t *testing.T) {
@@ -33,8 +33,8 @@ func TestConformance(t *testing.T) {
 	}))
 	defer server.Close()
 	kit.Run(t, kit.Subject{
-		Name: "quiz", New: func() sdk.Connector { return quiz{} }, Config: fmt.Sprintf(`{"url":%q}`, server.URL),
-		Secrets: map[string]string{"token": "t0ken-value"}, Refused: map[string]string{"no url": `{}`}, Slack: page - 1,
+		Name: "quiz", New: New, Config: fmt.Sprintf(`{"url":%q}`, server.URL),
+		Secrets: map[string]string{"token": "t0ken-value"}, Refused: map[string]string{"no url": `{}`},
 	})
 }
 
