@@ -15,15 +15,18 @@ import (
 
 	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/sdk"
+	"github.com/lrshub/lrshub/plugins/sdk/files"
 )
 
 //go:embed config.schema.json
-var configSchema string
+var schemaText string
+
+var configSchema = files.WithSFTP(schemaText)
 
 // config is what config.schema.json describes.
 type config struct {
-	Folder string `json:"folder"`
-	Files  []file `json:"files"`
+	files.Place
+	Files []file `json:"files"`
 }
 
 // file makes one stream of one CSV file.
@@ -87,8 +90,8 @@ func parseConfig(text []byte) (*config, error) {
 	if err := decode(text, &c); err != nil {
 		return nil, sdk.Errorf(sdk.ClassConfig, "csv: the configuration cannot be read: %w", err)
 	}
-	if c.Folder == "" {
-		return nil, sdk.Errorf(sdk.ClassConfig, "csv: set folder to the folder that holds the files")
+	if err := c.Place.Check(); err != nil {
+		return nil, sdk.Errorf(sdk.ClassConfig, "csv: %w", err)
 	}
 	if len(c.Files) == 0 {
 		return nil, sdk.Errorf(sdk.ClassConfig, "csv: files is empty: list the files to read, each with stream, file and columns")
@@ -115,6 +118,7 @@ func (f *file) complete() error {
 	if !filepath.IsLocal(f.File) {
 		return fmt.Errorf("file %q must be a path without .. that stays within the folder", f.File)
 	}
+	f.File = filepath.ToSlash(f.File)
 	if len(f.Columns) == 0 {
 		return errors.New("columns is empty: list the fields to read")
 	}

@@ -33,6 +33,7 @@ func (Connector) Describe(configText []byte) (sdk.Description, error) {
 	if err != nil {
 		return sdk.Description{}, err
 	}
+	c.Place.Describe(&d)
 	for i := range c.Files {
 		d.Streams = append(d.Streams, c.Files[i].stream())
 	}
@@ -45,12 +46,17 @@ func (Connector) Check(ctx context.Context, s *sdk.Session) error {
 	if err != nil {
 		return err
 	}
+	folder, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
 	var wrong []error
 	for i := range c.Files {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		src, err := openSource(c.Folder, &c.Files[i], s.Now())
+		src, err := openSource(c.Place, folder, &c.Files[i], s.Now())
 		if err != nil {
 			wrong = append(wrong, err)
 			continue

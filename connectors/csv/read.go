@@ -39,7 +39,12 @@ func (Connector) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *s
 	if err != nil {
 		return err
 	}
-	src, err := openSource(c.Folder, f, s.Now())
+	folder, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	src, err := openSource(c.Place, folder, f, s.Now())
 	if err != nil {
 		return err
 	}
@@ -238,7 +243,7 @@ func (rd *reader) checkpoint(done bool) error {
 // finish closes a file that was read to its end. The snapshot is complete only if the file stood still meanwhile and every
 // row of it was a record: else a row that could not be read would pass for one that is gone.
 func (rd *reader) finish(s *sdk.Session) error {
-	now, err := takeFingerprint(rd.src.File, s.Now())
+	now, err := rd.src.fingerprint(s.Now())
 	if err != nil {
 		return err
 	}

@@ -1,55 +1,53 @@
 package csv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc64"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/lrshub/lrshub/plugins/sdk"
+	"github.com/lrshub/lrshub/plugins/sdk/files"
 )
 
 // source is one open CSV file whose header has been read.
 type source struct {
-	*os.File
-	name   string   // as in the configuration, for positions and messages
-	header []string // column names
-	body   int64    // offset of the first row
-	line   int64    // line of the first row
-	sum    checksum // of all before body
+	files.File
+	place  files.Place
+	fresh  time.Duration // files.Folder.Freshness
+	name   string        // as in the configuration, for positions and messages
+	header []string      // column names
+	body   int64         // offset of the first row
+	line   int64         // line of the first row
+	sum    checksum      // of all before body
 	print  fingerprint
 }
 
 // maxHeader is the most that the first line may hold, in bytes.
 const maxHeader = 1 << 20
 
-// openSource opens a file within the folder. It cannot be led out of it by "..", a symbolic link or a rename meanwhile.
-func openSource(folder string, f *file, now time.Time) (*source, error) {
-	root, err := os.OpenRoot(folder)
+func (c *config) open(ctx context.Context, s *sdk.Session) (files.Folder, error) {
+	folder, err := c.Place.Open(ctx, s)
 	if err != nil {
-		return nil, unreadable("folder", folder, err)
+		return nil, c.Unreadable("csv", "folder", "", err)
 	}
-	defer root.Close()
-	about, err := root.Stat(f.File)
+	return folder, nil
+}
+
+// openSource opens a file of the folder.
+func openSource(place files.Place, folder files.Folder, f *file, now time.Time) (*source, error) {
+	opened, err := folder.Open(f.File)
 	if err != nil {
-		return nil, missing(root, f, folder, err)
+		return nil, missing(place, folder, f, err)
 	}
-	if !about.Mode().IsRegular() { // opening a pipe or a device could block or have effects
-		return nil, sdk.Errorf(sdk.ClassConfig, "csv: %s in folder %s is no regular file", f.File, folder)
-	}
-	opened, err := root.Open(f.File)
-	if err != nil {
-		return nil, missing(root, f, folder, err)
-	}
-	s := &source{File: opened, name: f.File}
-	if s.print, err = takeFingerprint(opened, now); err == nil {
+	s := &source{File: opened, place: place, fresh: folder.Freshness(), name: f.File}
+	if s.print, err = s.fingerprint(now); err == nil {
 		err = s.readHeader(f)
 	}
 	if err != nil {
@@ -59,24 +57,15 @@ func openSource(folder string, f *file, now time.Time) (*source, error) {
 	return s, nil
 }
 
-func unreadable(what, path string, err error) error {
-	if abs, e := filepath.Abs(path); e == nil {
-		path = abs
-	}
-	class, advice := sdk.ClassConfig, "check the path, as seen by the machine that runs the worker"
-	if errors.Is(err, fs.ErrPermission) {
-		class, advice = sdk.ClassPermission, "let the user that runs the worker read it"
-	}
-	return sdk.Errorf(class, "csv: %s %s cannot be read: %w; %s", what, path, cause(err), advice)
-}
+func (s *source) unreadable(err error) error { return s.place.Unreadable("csv", "file", s.name, err) }
 
 // missing says why a file cannot be opened. Of other files it names only one that is written nearly the same: names of files may be those of people.
-func missing(root *os.Root, f *file, folder string, err error) error {
+func missing(place files.Place, folder files.Folder, f *file, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
-		return unreadable("file", filepath.Join(folder, f.File), err)
+		return place.Unreadable("csv", "file", f.File, err)
 	}
-	names, _ := fs.Glob(root.FS(), "*.[cCtT][sS][vV]") // fails for a bad pattern only
-	return sdk.Errorf(sdk.ClassConfig, "csv: file %s does not exist in folder %s, which holds %d CSV files%s", f.File, folder, len(names), similar(names, []string{f.File}))
+	names, _ := folder.Glob("*.[cCtT][sS][vV]") // what cannot be listed gives no hint
+	return sdk.Errorf(sdk.ClassConfig, "csv: file %s does not exist in folder %s, which holds %d CSV files%s", f.File, place.At(""), len(names), similar(names, []string{f.File}))
 }
 
 // similar names those of the names there are that differ from a wanted one in case, blanks and punctuation only.
@@ -101,21 +90,12 @@ func similar(there, wanted []string) string {
 	return "; did you mean " + list(alike) + "?"
 }
 
-// cause leaves out the path that an error of package os repeats.
-func cause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
-}
-
 // readHeader reads the first line and checks that each column that the configuration names is there once.
 func (s *source) readHeader(f *file) error {
 	start := make([]byte, 3)
 	n, err := s.ReadAt(start, 0)
 	if err != nil && err != io.EOF {
-		return unreadable("file", s.name, err)
+		return s.unreadable(err)
 	}
 	var offset int64
 	switch mark := string(start[:n]); {
@@ -131,7 +111,7 @@ func (s *source) readHeader(f *file) error {
 	case err == io.EOF || (err == nil && first.fault == faultNone && len(first.raw) == 0):
 		return sdk.Errorf(sdk.ClassConfig, "csv: file %s has no header: its first line must name the columns", s.name)
 	case err != nil:
-		return unreadable("file", s.name, err)
+		return s.unreadable(err)
 	case first.fault != faultNone:
 		return sdk.Errorf(sdk.ClassConfig, "csv: the first line of file %s, which must name the columns, cannot be read: %s", s.name, first.fault)
 	}
@@ -187,17 +167,14 @@ type fingerprint struct {
 	Fresh bool `json:"fresh,omitempty"`
 }
 
-// freshness is more than the coarsest time stamps of common file systems (FAT: 2 s).
-const freshness = 2 * time.Second
-
-func takeFingerprint(f *os.File, now time.Time) (fingerprint, error) {
-	about, err := f.Stat()
+func (s *source) fingerprint(now time.Time) (fingerprint, error) {
+	about, err := s.Stat()
 	if err != nil {
-		return fingerprint{}, unreadable("file", f.Name(), err)
+		return fingerprint{}, s.unreadable(err)
 	}
 	p := fingerprint{Size: about.Size(), Modified: about.ModTime().UnixNano()}
 	p.Changed, p.Inode = inode(about)
-	p.Fresh = max(p.Modified, p.Changed) > now.Add(-freshness).UnixNano()
+	p.Fresh = max(p.Modified, p.Changed) > now.Add(-s.fresh).UnixNano()
 	return p, nil
 }
 

@@ -10,14 +10,17 @@ import (
 	"strings"
 
 	"github.com/lrshub/lrshub/plugins/sdk"
+	"github.com/lrshub/lrshub/plugins/sdk/files"
 )
 
 //go:embed config.schema.json
-var configSchema string
+var schemaText string
+
+var configSchema = files.WithSFTP(schemaText)
 
 // config is what config.schema.json describes.
 type config struct {
-	Folder  string `json:"folder"`
+	files.Place
 	Pattern string `json:"pattern"`
 	Prefix  string `json:"prefix"`
 
@@ -32,8 +35,8 @@ func parseConfig(text []byte) (*config, error) {
 	if err := d.Decode(&c); err != nil {
 		return nil, sdk.Errorf(sdk.ClassConfig, "openedx: the configuration cannot be read: %w", err)
 	}
-	if c.Folder == "" {
-		return nil, sdk.Errorf(sdk.ClassConfig, "openedx: set folder to the folder that holds the tracking logs")
+	if err := c.Place.Check(); err != nil {
+		return nil, sdk.Errorf(sdk.ClassConfig, "openedx: %w", err)
 	}
 	if _, err := path.Match(c.Pattern, ""); err != nil || !fs.ValidPath(strings.NewReplacer("*", "x", "?", "x").Replace(c.Pattern)) {
 		return nil, sdk.Errorf(sdk.ClassConfig, "openedx: pattern %q must be a path within the folder such as tracking.log* or */tracking.log*", c.Pattern)

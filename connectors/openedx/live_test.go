@@ -11,7 +11,11 @@ import (
 
 // TestReadWhileWritten reads again and again while another goroutine writes, rotates and packs the logs.
 func TestReadWhileWritten(t *testing.T) {
-	s := newSite(t, "")
+	t.Run("local", func(t *testing.T) { readWhileWritten(t, newSite(t, "")) })
+	t.Run("sftp", func(t *testing.T) { readWhileWritten(t, newRemoteSite(t)) })
+}
+
+func readWhileWritten(t *testing.T, s *site) {
 	s.write("tracking.log", "")
 	const files, each = 12, 60
 	done := make(chan error, 1)

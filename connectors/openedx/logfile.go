@@ -9,19 +9,18 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
 
 	"github.com/lrshub/lrshub/plugins/sdk"
+	"github.com/lrshub/lrshub/plugins/sdk/files"
 )
 
 // logFile is one open file of tracking logs, plain or gzip. A log keeps its identity when its file is renamed, copied or
 // gzipped: what counts is its uncompressed content, recognised by its first line (head) and by what precedes an offset (tail).
 type logFile struct {
-	*os.File
+	files.File
 	name   string
 	size   int64 // of the file when it was opened; what is appended later is the next run's
 	zipped bool
@@ -39,16 +38,16 @@ const (
 )
 
 // listLogs names the files that match the pattern, oldest first, and the sum of their sizes.
-func listLogs(root *os.Root, pattern string) (names []string, total int64, err error) {
-	found, err := fs.Glob(root.FS(), pattern)
+func (c *config) listLogs(folder files.Folder) (names []string, total int64, err error) {
+	found, err := folder.Glob(c.Pattern)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, c.Unreadable("openedx", "folder", "", err)
 	}
 	modified := make(map[string]int64)
 	for _, name := range found {
-		about, err := root.Stat(name)
+		about, err := folder.Stat(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a link that leads out of the folder, say
-			return nil, 0, unreadable(name, err)
+			return nil, 0, c.Unreadable("openedx", "file", name, err)
 		}
 		if err == nil && about.Mode().IsRegular() {
 			names = append(names, name)
@@ -61,8 +60,8 @@ func listLogs(root *os.Root, pattern string) (names []string, total int64, err e
 }
 
 // openLog opens a file and reads its head. It gives fs.ErrNotExist if the file was renamed meanwhile.
-func openLog(root *os.Root, name string) (*logFile, error) {
-	f, err := root.Open(name)
+func openLog(folder files.Folder, name string) (*logFile, error) {
+	f, err := folder.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +175,15 @@ func (t *tail) sum() uint32 { return crc32.Checksum(t.last, crcTable) }
 // errShort says that a log does not reach up to an offset.
 var errShort = errors.New("the log is shorter")
 
+// short is errShort, unless the log could not be read for a reason that says nothing of its length.
+func short(err error) error {
+	var known *sdk.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	return errors.Join(errShort, err)
+}
+
 // tails reads the tails before ascending offsets.
 func (l *logFile) tails() func(offset int64, alive func(int64) error) (tail, error) {
 	var from io.Reader
@@ -189,14 +197,14 @@ func (l *logFile) tails() func(offset int64, alive func(int64) error) (tail, err
 		if !l.zipped {
 			last := make([]byte, min(tailLen, offset))
 			if n, err := l.ReadAt(last, offset-int64(len(last))); n < len(last) {
-				return tail{}, errors.Join(errShort, err)
+				return tail{}, short(err)
 			}
 			return tail{last: last}, nil
 		}
 		if from == nil {
 			var err error
 			if from, err = l.content(0, nil); err != nil {
-				return tail{}, errors.Join(errShort, err)
+				return tail{}, short(err)
 			}
 		}
 		for at < offset {
@@ -204,7 +212,7 @@ func (l *logFile) tails() func(offset int64, alive func(int64) error) (tail, err
 			t.add(buf[:n])
 			at += int64(n)
 			if err != nil && at < offset {
-				return tail{}, errors.Join(errShort, err)
+				return tail{}, short(err)
 			}
 			if err := alive(0); err != nil {
 				return tail{}, err
@@ -212,18 +220,4 @@ func (l *logFile) tails() func(offset int64, alive func(int64) error) (tail, err
 		}
 		return tail{last: slices.Clone(t.last)}, nil
 	}
-}
-
-func unreadable(path string, err error) error {
-	if abs, e := filepath.Abs(path); e == nil && filepath.IsAbs(path) {
-		path = abs
-	}
-	var inner *fs.PathError
-	if errors.As(err, &inner) {
-		err = inner.Err
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return sdk.Errorf(sdk.ClassPermission, "openedx: %s cannot be read: %w; let the user that runs the worker read it", path, err)
-	}
-	return sdk.Errorf(sdk.ClassConfig, "openedx: %s cannot be read: %w; check the path, as seen by the machine that runs the worker", path, err)
 }

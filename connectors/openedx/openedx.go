@@ -7,11 +7,11 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/sdk"
+	"github.com/lrshub/lrshub/plugins/sdk/files"
 )
 
 // Connector reads tracking logs.
@@ -22,18 +22,21 @@ func New() sdk.Connector { return Connector{} }
 
 // Describe names the one stream. It looks at no file.
 func (Connector) Describe(configText []byte) (sdk.Description, error) {
-	if configText != nil {
-		if _, err := parseConfig(configText); err != nil {
-			return sdk.Description{}, err
-		}
-	}
-	return sdk.Description{
+	d := sdk.Description{
 		Name:         "openedx",
 		Version:      "1.0.0",
 		Summary:      "Open edX tracking logs: JSON lines in plain or gzip files that grow and are rotated",
 		ConfigSchema: configSchema,
 		Streams:      []contract.Stream{stream()},
-	}, nil
+	}
+	if configText != nil {
+		c, err := parseConfig(configText)
+		if err != nil {
+			return sdk.Description{}, err
+		}
+		c.Place.Describe(&d)
+	}
+	return d, nil
 }
 
 // Check opens every file that the pattern matches. It names all that is wrong, not only the first.
@@ -42,17 +45,17 @@ func (Connector) Check(ctx context.Context, s *sdk.Session) error {
 	if err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(c.Folder)
+	folder, err := c.open(ctx, s)
 	if err != nil {
-		return unreadable(c.Folder, err)
+		return err
 	}
-	defer root.Close()
-	names, _, err := listLogs(root, c.Pattern)
+	defer folder.Close()
+	names, _, err := c.listLogs(folder)
 	if err != nil {
 		return err
 	}
 	if len(names) == 0 {
-		return noLogs(root, c)
+		return c.noLogs(folder)
 	}
 	var wrong []string
 	class := sdk.ClassConfig
@@ -60,13 +63,13 @@ func (Connector) Check(ctx context.Context, s *sdk.Session) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		l, err := openLog(root, name)
+		l, err := openLog(folder, name)
 		switch e := (*sdk.Error)(nil); {
 		case errors.Is(err, fs.ErrNotExist): // rotated meanwhile
 		case errors.As(err, &e):
 			wrong, class = append(wrong, e.Message), e.Class
 		case err != nil:
-			return err
+			return c.Unreadable("openedx", "file", name, err)
 		default:
 			l.Close()
 		}
@@ -77,8 +80,16 @@ func (Connector) Check(ctx context.Context, s *sdk.Session) error {
 	return nil
 }
 
+func (c *config) open(ctx context.Context, s *sdk.Session) (files.Folder, error) {
+	folder, err := c.Place.Open(ctx, s)
+	if err != nil {
+		return nil, c.Unreadable("openedx", "folder", "", err)
+	}
+	return folder, nil
+}
+
 // noLogs says that there is nothing to read.
-func noLogs(root *os.Root, c *config) error {
-	entries, _ := fs.ReadDir(root.FS(), ".") // they are not named: names of files may be those of people
-	return sdk.Errorf(sdk.ClassConfig, "openedx: no file in folder %s matches the pattern %q; the folder holds %d others", c.Folder, c.Pattern, len(entries))
+func (c *config) noLogs(folder files.Folder) error {
+	names, _ := folder.Glob("*") // they are not named: names of files may be those of people
+	return sdk.Errorf(sdk.ClassConfig, "openedx: no file in folder %s matches the pattern %q; the folder holds %d others", c.At(""), c.Pattern, len(names))
 }

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 
 	"github.com/lrshub/lrshub/plugins/sdk"
+	"github.com/lrshub/lrshub/plugins/sdk/files"
 )
 
 // aliveEvery is how many uncompressed bytes may pass without a sign of life.
@@ -22,7 +22,7 @@ type reader struct {
 	c       *config
 	s       *sdk.Session
 	out     *sdk.Output
-	root    *os.Root
+	folder  files.Folder
 	limit   int // bytes of a line
 	memory  *memory
 	plain   map[headHash]bool // heads of logs of which there is a plain file
@@ -42,12 +42,12 @@ func (Connector) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *s
 	if r.Stream != stream().Name {
 		return sdk.Errorf(sdk.ClassConfig, "openedx: there is no stream %q; there is %q", r.Stream, stream().Name)
 	}
-	root, err := os.OpenRoot(c.Folder)
+	folder, err := c.open(ctx, s)
 	if err != nil {
-		return unreadable(c.Folder, err)
+		return err
 	}
-	defer root.Close()
-	rd := &reader{c: c, s: s, out: out, root: root, limit: r.MaxRecord, plain: make(map[headHash]bool)}
+	defer folder.Close()
+	rd := &reader{c: c, s: s, out: out, folder: folder, limit: r.MaxRecord, plain: make(map[headHash]bool)}
 	if rd.limit <= 0 {
 		rd.limit = sdk.MaxRecord
 	}
@@ -60,12 +60,12 @@ func (Connector) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *s
 }
 
 func (rd *reader) run(ctx context.Context) error {
-	names, total, err := listLogs(rd.root, rd.c.Pattern)
+	names, total, err := rd.c.listLogs(rd.folder)
 	if err != nil {
 		return err
 	}
 	if len(names) == 0 {
-		return noLogs(rd.root, rd.c)
+		return rd.c.noLogs(rd.folder)
 	}
 	rd.total = total
 	var work []string
@@ -98,19 +98,14 @@ func (rd *reader) alive(ctx context.Context, part int64) error {
 
 // fail notes that one file cannot be read. A file that is gone was rotated: the next run finds it under its new name.
 func (rd *reader) fail(name string, err error) {
-	var e *sdk.Error
-	switch {
-	case rd.failed != nil || errors.Is(err, fs.ErrNotExist):
-	case errors.As(err, &e):
-		rd.failed = err
-	default:
-		rd.failed = unreadable("file "+name, err)
+	if rd.failed == nil && !errors.Is(err, fs.ErrNotExist) {
+		rd.failed = rd.c.Unreadable("openedx", "file", name, err)
 	}
 }
 
 // survey marks what the memory knows of a file and tells whether the file is to be read.
 func (rd *reader) survey(name string) bool {
-	l, err := openLog(rd.root, name)
+	l, err := openLog(rd.folder, name)
 	if err != nil {
 		rd.fail(name, err)
 		return false
@@ -132,7 +127,7 @@ func (rd *reader) survey(name string) bool {
 
 // read brings the events of one file that the memory does not know.
 func (rd *reader) read(ctx context.Context, name string) error {
-	l, err := openLog(rd.root, name)
+	l, err := openLog(rd.folder, name)
 	if err != nil {
 		rd.fail(name, err)
 		return nil
@@ -272,7 +267,11 @@ func (rd *reader) finish(l *logFile, k *known) error {
 // cut off: the next run tries again. One that is damaged is reported once.
 func (rd *reader) broken(l *logFile, k *known, err error) error {
 	var device *fs.PathError
+	var known *sdk.Error
 	switch {
+	case errors.As(err, &known): // the server is gone, say
+		rd.fail(l.name, err)
+		return nil
 	case !l.zipped || errors.As(err, &device):
 		rd.fail(l.name, &sdk.Error{Class: sdk.ClassTransient, Message: fmt.Sprintf("openedx: file %s cannot be read from offset %d on", l.name, k.offset), Err: err})
 		return nil
