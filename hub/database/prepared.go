@@ -33,10 +33,10 @@ func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
 	return &prepared{session: inner, kept: map[string]*list.Element{}, order: list.New()}, nil
 }
 
-// session is what database/sql uses of a connection of the driver.
+// session is what database/sql uses of a connection of the driver, which is its own transaction.
 type session interface {
 	driver.Conn
-	driver.ConnBeginTx
+	driver.Tx
 	driver.ConnPrepareContext
 	driver.ExecerContext
 	driver.QueryerContext
@@ -57,6 +57,23 @@ type prepared struct {
 // IsValid tells whether the connection may be used again. One whose last statement was given up is not: the server may hear of it only during the next.
 func (p *prepared) IsValid() bool {
 	return (p.last == nil || p.last.Err() == nil) && p.session.IsValid()
+}
+
+// openingKey is of the context's value that BeginTx begins with.
+type openingKey struct{}
+
+// BeginTx begins a transaction with the statements that the context has for it, without parameters, in one round trip. All options are among those statements.
+func (p *prepared) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
+	opening, ok := ctx.Value(openingKey{}).(string)
+	if !ok {
+		return nil, errors.New("database: transactions begin in Tenant and ReadTenant")
+	}
+	p.last = ctx
+	if _, err := p.session.ExecContext(ctx, "BEGIN; "+opening, nil); err != nil {
+		_ = p.session.Rollback() // BEGIN may have been done; if this fails too, the driver knows that the connection is no good
+		return nil, err
+	}
+	return p.session, nil
 }
 
 type kept struct {

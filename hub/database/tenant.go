@@ -46,8 +46,9 @@ func (db *DB) Tenant(ctx context.Context, tenant TenantID, fn func(ctx context.C
 	return db.repeat(ctx, tenant, fmt.Sprintf(keptPlans+"SET LOCAL lrshub.tenant = %d", tenant), fn)
 }
 
-// keptPlans keeps the planner to indexes: a plan that is kept, and was made while a table was small, would read all of it when it has grown.
-const keptPlans = "SET LOCAL enable_seqscan = off; "
+// keptPlans keeps the planner to indexes: a plan that is kept, and was made while a table was small, would read all of it when it has grown. And it has plans kept: left to
+// itself the planner makes one anew each time for what unnests arrays, since it knows how long they are then, and that takes longer than writing a few rows.
+const keptPlans = "SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan; "
 
 // pagePlans keeps the planner to indexes where it reads a page. A table that has just been filled has no statistics yet, and guesses then make a plan that
 // reads and sorts a whole tenant for each page (measured: an export 25 times slower until the first autoanalyze).
@@ -83,7 +84,7 @@ func (db *DB) once(ctx context.Context, tenant TenantID, opening string, fn func
 		return err
 	}
 	defer conn.Close()
-	tx, err := conn.BeginTxx(ctx, nil)
+	tx, err := conn.BeginTxx(context.WithValue(ctx, openingKey{}, opening), nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -94,9 +95,6 @@ func (db *DB) once(ctx context.Context, tenant TenantID, opening string, fn func
 			unlockSession(ctx, conn)
 		}
 	}()
-	if _, err := tx.ExecContext(ctx, opening); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
 	if err := fn(ctx, &Tx{Tx: tx, Tenant: tenant}); err != nil {
 		return err
 	}
