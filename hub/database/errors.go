@@ -62,7 +62,11 @@ func describe(ctx context.Context, err error) error {
 		return err
 	}
 	var network net.Error
-	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) {
+	broken := errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
+	switch {
+	case ctx.Err() != nil && (broken || errors.Is(err, sql.ErrTxDone)): // the driver gave up its connection for that
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	case broken:
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err
