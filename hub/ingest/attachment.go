@@ -136,7 +136,7 @@ func (d *Delivery) Add(part Part, body io.Reader) error {
 		c.inline, c.arrived, c.size = head, true, size
 		return in.verify() // whoever is told of an error stores nothing
 	}
-	return d.large(c, in, head)
+	return d.outside(c, in, head)
 }
 
 // signature checks a signature against all statements that it is to be of.
@@ -158,8 +158,8 @@ func (d *Delivery) signature(c *content, in *arriving, head []byte) error {
 	return nil
 }
 
-// large seals a content into the blob store: head, and what follows it.
-func (d *Delivery) large(c *content, in *arriving, head []byte) error {
+// outside seals a content into the blob store: head, and what follows it.
+func (d *Delivery) outside(c *content, in *arriving, head []byte) error {
 	blobs := d.road.blobs
 	if blobs == nil {
 		return &AttachmentError{TooLarge: true, Reason: fmt.Sprintf("this hub has no place for more: it takes attachments of up to %d bytes, %d in all, until its operator gives it a folder for larger ones",
@@ -205,6 +205,16 @@ func (d *Delivery) complete() error {
 		}
 	}
 	return nil
+}
+
+// small tells whether the delivery is one of few statements and nothing beside them.
+func (d *Delivery) small() bool {
+	for _, c := range d.contents {
+		if c.arrived {
+			return false
+		}
+	}
+	return len(d.batch) <= maxSmall
 }
 
 // settle notes which blobs the stored statements name. ids are those of the batch.

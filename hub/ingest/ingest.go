@@ -34,6 +34,7 @@ type Road struct {
 	now        func() time.Time
 	blobs      Blobs // nil: attachments have to fit into rows
 
+	turns   turns    // of small deliveries
 	numbers sync.Map // streamName to int16
 	cached  atomic.Int64
 }
@@ -91,15 +92,27 @@ func (r *Road) seal(ctx context.Context, tx *database.Tx, o origin, list []Incom
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{sealer: sealer{tenant: t, origin: o}, list: list, rows: make([]records.Statement, len(list)), defined: make([][]records.Activity, len(list))}
-	if err := b.recall(ctx, tx, r.vault, list, also); err != nil {
-		return nil, err
+	b := newBatch(sealer{tenant: t, origin: o, keys: map[string]uuid.UUID{}}, list)
+	b.name(list)
+	return b, b.seal(also, func(ids []xapi.Identifier, anonymous int) (*vault.Recalled, error) {
+		return r.vault.Recall(ctx, tx, ids, anonymous)
+	})
+}
+
+func newBatch(s sealer, list []Incoming) *batch {
+	return &batch{sealer: s, list: list, rows: make([]records.Statement, len(list)), defined: make([][]records.Activity, len(list))}
+}
+
+// seal makes the rows, once their activities are named.
+func (b *batch) seal(also []xapi.Identifier, recall recall) error {
+	if err := b.recall(b.list, also, recall); err != nil {
+		return err
 	}
-	return b, each(len(list), b.row)
+	return each(len(b.list), b.row)
 }
 
 func (b *batch) row(i int) (err error) {
-	if b.rows[i], b.defined[i], err = b.sealer.seal(b.list[i], b.anonymous[i]); err != nil {
+	if b.rows[i], b.defined[i], err = b.statement(b.list[i], b.anonymous[i]); err != nil {
 		return fmt.Errorf("seal statement %s: %w", b.list[i].ID, err)
 	}
 	return nil
@@ -111,9 +124,7 @@ func (b *batch) store(ctx context.Context, tx *database.Tx, position int64) (wri
 	if err := b.settle(ctx, tx); err != nil {
 		return written{}, err
 	}
-	for i := range b.rows {
-		b.rows[i].At(position + int64(i))
-	}
+	b.at(position)
 	if err := records.Catalogue(ctx, tx, b.catalogue()); err != nil {
 		return written{}, err
 	}
@@ -121,6 +132,18 @@ func (b *batch) store(ctx context.Context, tx *database.Tx, position int64) (wri
 	if err != nil {
 		return written{}, err
 	}
+	return b.written(stored, position), nil
+}
+
+// at gives the statements their positions, from the first on.
+func (b *batch) at(position int64) {
+	for i := range b.rows {
+		b.rows[i].At(position + int64(i))
+	}
+}
+
+// written says which statements were stored, from a position on.
+func (b *batch) written(stored map[uuid.UUID]bool, position int64) written {
 	sum := sha256.New()
 	for i := range b.rows {
 		if stored[b.rows[i].ID] {
@@ -128,7 +151,7 @@ func (b *batch) store(ctx context.Context, tx *database.Tx, position int64) (wri
 			sum.Write(b.rows[i].Digest)
 		}
 	}
-	return written{stored: stored, position: position, digest: hex.EncodeToString(sum.Sum(nil))}, nil
+	return written{stored: stored, position: position, digest: hex.EncodeToString(sum.Sum(nil))}
 }
 
 // catalogue gives the activities that may stand in clear, each with all that the batch says of it.
@@ -179,10 +202,10 @@ func (r *Road) verbs(ctx context.Context, tenant database.TenantID, list []Incom
 	return r.dictionary.Verbs(ctx, tenant, iris)
 }
 
-// record writes the audit event of what write did.
-func (r *Road) record(ctx context.Context, tx *database.Tx, kind, actor, purpose string, w written, fields map[string]any) error {
+// event is the audit event of what was written.
+func (w written) event(kind, actor, purpose string, fields map[string]any) audit.Event {
 	fields["stored"] = len(w.stored)
 	fields["position"] = w.position
 	fields["digest"] = w.digest
-	return audit.Record(ctx, tx, r.now(), audit.Event{Kind: kind, Actor: actor, Purpose: purpose, Fields: fields})
+	return audit.Event{Kind: kind, Actor: actor, Purpose: purpose, Fields: fields}
 }

@@ -160,9 +160,9 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 		if run.push != nil {
 			kind = audit.IngestPush
 		}
-		return r.record(ctx, tx, kind, run.ID.String(), run.Purpose, w, map[string]any{
+		return audit.Record(ctx, tx, r.now(), w.event(kind, run.ID.String(), run.Purpose, map[string]any{
 			"connection": run.Connection, "records": counts.Records, "voided": counts.Voided, "dead": counts.Dead,
-		})
+		}))
 	})
 	if err != nil {
 		return Counts{}, fmt.Errorf("store a page of %s: %w", run.Stream.Name, err)

@@ -1,13 +1,11 @@
 package ingest
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/records"
 	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/hub/xapi"
@@ -24,18 +22,26 @@ type sealer struct {
 	keys      map[string]uuid.UUID // of the activities, by IRI: a batch names the same ones over and over
 }
 
-// recall finds or makes the subjects of all agents of the batch in one go.
-func (s *sealer) recall(ctx context.Context, tx *database.Tx, v *vault.Vault, list []Incoming, also []xapi.Identifier) error {
-	ids := make([]xapi.Identifier, 0, 2*len(list)+len(also)+1)
-	ids = append(append(ids, s.origin.authority.Identifier), also...)
-	s.keys = map[string]uuid.UUID{}
-	var nameless []int
-	for i, in := range list {
+// name makes the keys of all activities of the batch.
+func (s *sealer) name(list []Incoming) {
+	for _, in := range list {
 		for _, a := range in.Statement.Activities {
 			if _, known := s.keys[a.ID]; !known {
 				s.keys[a.ID] = s.tenant.ActivityKey(a.ID)
 			}
 		}
+	}
+}
+
+// recall is vault.Recall or vault.RecallAt in a transaction.
+type recall func(ids []xapi.Identifier, anonymous int) (*vault.Recalled, error)
+
+// recall finds or makes the subjects of all agents of the batch in one go.
+func (s *sealer) recall(list []Incoming, also []xapi.Identifier, ask recall) (err error) {
+	ids := make([]xapi.Identifier, 0, 2*len(list)+len(also)+1)
+	ids = append(append(ids, s.origin.authority.Identifier), also...)
+	var nameless []int
+	for i, in := range list {
 		for _, a := range in.Statement.Agents {
 			if !a.Agent.Identifier.IsZero() {
 				ids = append(ids, a.Agent.Identifier)
@@ -45,8 +51,7 @@ func (s *sealer) recall(ctx context.Context, tx *database.Tx, v *vault.Vault, li
 			nameless = append(nameless, i)
 		}
 	}
-	var err error
-	if s.recalled, err = v.Recall(ctx, tx, ids, len(nameless)); err != nil {
+	if s.recalled, err = ask(ids, len(nameless)); err != nil {
 		return err
 	}
 	s.subjects, s.anonymous = s.recalled.Subjects, make([]*vault.Subject, len(list))
@@ -69,8 +74,8 @@ func actorIndex(s *xapi.Statement) int {
 	panic("ingest: a valid statement without an actor") // xapi.Parse refuses it
 }
 
-// seal makes the row of one statement, but for its position in the store, and lists the activities that may stand in clear.
-func (s *sealer) seal(in Incoming, anonymous *vault.Subject) (row records.Statement, defined []records.Activity, err error) {
+// statement makes the row of one statement, but for its position in the store, and lists the activities that may stand in clear.
+func (s *sealer) statement(in Incoming, anonymous *vault.Subject) (row records.Statement, defined []records.Activity, err error) {
 	st := in.Statement
 	owner := actorIndex(st)
 	subject := anonymous

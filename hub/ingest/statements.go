@@ -13,7 +13,6 @@ import (
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/records"
-	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/hub/xapi"
 )
 
@@ -40,7 +39,7 @@ func (d *Delivery) Store(ctx context.Context, caller access.Caller, define bool)
 	for i, st := range d.batch {
 		d.batch[i] = st.WithoutAuthority() // no agent is kept that is not needed
 	}
-	return d.store(ctx, caller, origin{catalogue: func(string) bool { return define }})
+	return d.store(ctx, caller, define, false)
 }
 
 // Import is Store for statements of another store: they keep the authority and the stored time that they have. What lacks one gets it as in Store. Errors: those of
@@ -54,65 +53,78 @@ func (d *Delivery) Import(ctx context.Context, caller access.Caller, define bool
 			return nil, ErrFuture
 		}
 	}
-	return d.store(ctx, caller, origin{catalogue: func(string) bool { return define }, imported: true})
+	return d.store(ctx, caller, define, true)
 }
 
 // store stores the batch under the authority of the caller's credential, unless it is imported.
-func (d *Delivery) store(ctx context.Context, caller access.Caller, o origin) ([]uuid.UUID, error) {
+func (d *Delivery) store(ctx context.Context, caller access.Caller, define, imported bool) (ids []uuid.UUID, err error) {
 	if len(d.batch) == 0 {
 		return nil, nil
 	}
 	if err := d.complete(); err != nil {
 		return nil, err
 	}
-	r := d.road
 	list := make([]Incoming, len(d.batch))
-	ids := make([]uuid.UUID, len(d.batch))
+	ids = make([]uuid.UUID, len(d.batch))
 	for i, st := range d.batch {
 		if ids[i] = st.ID; !st.HasID {
 			ids[i] = uuid.New()
 		}
 		list[i] = Incoming{ID: ids[i], Statement: st}
 	}
-	verbs, err := r.verbs(ctx, d.tenant, list)
+	verbs, err := d.road.verbs(ctx, d.tenant, list)
 	if err != nil {
 		return nil, err
 	}
-	o.authority, o.verbs, o.contents = r.Authority("client", caller.Client), verbs, d.contents
-	var recalled *vault.Recalled
-	var stored map[uuid.UUID]bool
-	err = r.db.Tenant(ctx, d.tenant, func(ctx context.Context, tx *database.Tx) error {
+	t := terms{tenant: d.tenant, client: caller.Client, purpose: caller.Purpose, define: define}
+	if d.small() && !imported {
+		err = d.road.inTurn(ctx, t, &delivered{list: list, verbs: verbs})
+	} else {
+		o := t.origin(d.road, verbs)
+		o.imported, o.contents = imported, d.contents
+		var stored map[uuid.UUID]bool
+		if stored, err = d.large(ctx, t, o, list); err == nil {
+			d.settle(ids, stored)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store statements: %w", err)
+	}
+	return ids, nil
+}
+
+// large stores what is not small, and gives the ids that were new.
+func (d *Delivery) large(ctx context.Context, t terms, o origin, list []Incoming) (map[uuid.UUID]bool, error) {
+	r := d.road
+	var b *batch
+	var w written
+	err := r.db.Tenant(ctx, t.tenant, func(ctx context.Context, tx *database.Tx) error {
 		d.unsure = false
-		purpose, err := people.FindPurpose(ctx, tx, caller.Purpose)
+		purpose, err := people.FindPurpose(ctx, tx, t.purpose)
 		if err != nil {
 			return err
 		}
 		o.purpose = purpose.ID
-		b, err := r.seal(ctx, tx, o, list, nil)
-		if err != nil {
+		if b, err = r.seal(ctx, tx, o, list, nil); err != nil {
 			return err
 		}
-		recalled = b.recalled
 		position, err := records.Clock(ctx, tx, len(list))
 		if err != nil {
 			return err
 		}
-		w, err := b.store(ctx, tx, position)
-		if err != nil {
+		if w, err = b.store(ctx, tx, position); err != nil {
 			return err
 		}
-		stored = w.stored
-		err = r.record(ctx, tx, audit.IngestStatements, caller.Client.String(), caller.Purpose, w, map[string]any{"statements": len(list), "imported": o.imported})
+		err = audit.Record(ctx, tx, r.now(), w.event(audit.IngestStatements, t.client.String(), t.purpose, map[string]any{"statements": len(list), "imported": o.imported}))
 		d.unsure = err == nil // until the commit's answer is here
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("store statements: %w", err)
+		return nil, err
 	}
 	d.unsure = false
-	d.settle(ids, stored)
-	recalled.Remember()
-	return ids, nil
+	b.recalled.Remember()
+	return w.stored, nil
 }
 
 // Refused tells of a write that was refused, before that is answered. reason is a code.

@@ -65,13 +65,17 @@ func Catalogue(ctx context.Context, tx *database.Tx, activities map[uuid.UUID]Ac
 	for _, a := range activities {
 		list = append(list, a)
 	}
-	slices.SortFunc(list, func(a, b Activity) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 	known, err := definitions(ctx, tx, list, probe)
 	if err != nil {
 		return err
 	}
+	return Amend(ctx, tx, activities, known)
+}
+
+// Amend is Catalogue for a transaction that has read the definitions of those activities that the catalogue has, by key, nil where there is none.
+func Amend(ctx context.Context, tx *database.Tx, activities map[uuid.UUID]Activity, known map[uuid.UUID][]byte) error {
 	var missing, changed []Activity
-	for _, a := range list {
+	for _, a := range activities {
 		definition, there := known[a.Key]
 		if !there {
 			missing = append(missing, a)
@@ -79,6 +83,7 @@ func Catalogue(ctx context.Context, tx *database.Tx, activities map[uuid.UUID]Ac
 			changed = append(changed, a)
 		}
 	}
+	slices.SortFunc(missing, func(a, b Activity) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 	late, err := addActivities(ctx, tx, missing)
 	if err != nil {
 		return err

@@ -40,11 +40,7 @@ func Insert(ctx context.Context, tx *database.Tx, list []Statement) (stored map[
 	if len(list) == 0 {
 		return nil, nil
 	}
-	batch := make([]*Statement, len(list))
-	for i := range list {
-		batch[i] = &list[i]
-	}
-	slices.SortFunc(batch, func(a, b *Statement) int { return bytes.Compare(a.ID[:], b.ID[:]) }) // one order: no deadlock
+	batch := inOrder(list)
 	n, err := insert(ctx, tx, batch)
 	if err != nil {
 		return nil, fmt.Errorf("records: insert statements: %w", err)
@@ -69,7 +65,20 @@ func Insert(ctx context.Context, tx *database.Tx, list []Statement) (stored map[
 	if err := insertVoidings(ctx, tx, batch, stored); err != nil {
 		return nil, err
 	}
+	if err := wake(ctx, tx, batch); err != nil {
+		return nil, err
+	}
 	return stored, insertReferences(ctx, tx, batch, stored)
+}
+
+// inOrder gives the statements in the one order in which all transactions write theirs: so none waits for one that waits for it.
+func inOrder(list []Statement) []*Statement {
+	batch := make([]*Statement, len(list))
+	for i := range list {
+		batch[i] = &list[i]
+	}
+	slices.SortFunc(batch, func(a, b *Statement) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return batch
 }
 
 // insert gives how many rows it wrote: those whose ids are neither stored nor erased.
@@ -147,7 +156,8 @@ SELECT id, digest, 0, false FROM statement_tombstone WHERE tenant_id = $1 AND id
 	return stored, nil
 }
 
-func insertAgents(ctx context.Context, tx *database.Tx, batch []*Statement, stored map[uuid.UUID]bool) error {
+// agentArguments are the columns of the stored statements' agents; none where they have none.
+func agentArguments(batch []*Statement, stored map[uuid.UUID]bool) (n int, arguments []any) {
 	var ids, subjects []uuid.UUID
 	var slots, roles []int16
 	var direct []bool
@@ -163,20 +173,26 @@ func insertAgents(ctx context.Context, tx *database.Tx, batch []*Statement, stor
 			direct, at, sealed = append(direct, a.Direct), append(at, batch[i].Stored), append(sealed, a.Sealed)
 		}
 	}
-	if len(ids) == 0 {
+	return len(ids), []any{database.UUIDs(ids), database.Int2s(slots), database.UUIDs(subjects), database.Int2s(roles), database.Bools(direct), database.Times(at), database.Byteas(sealed)}
+}
+
+func insertAgents(ctx context.Context, tx *database.Tx, batch []*Statement, stored map[uuid.UUID]bool) error {
+	n, arguments := agentArguments(batch, stored)
+	if n == 0 {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO statement_agent (tenant_id, statement_id, slot, subject_id, role, direct, stored, sealed)
 SELECT $1, n.* FROM unnest($2::uuid[], $3::smallint[], $4::uuid[], $5::smallint[], $6::boolean[], $7::timestamptz[], $8::bytea[]) AS n`,
-		tx.Tenant, database.UUIDs(ids), database.Int2s(slots), database.UUIDs(subjects), database.Int2s(roles), database.Bools(direct), database.Times(at), database.Byteas(sealed))
+		append([]any{tx.Tenant}, arguments...)...)
 	if err != nil {
 		return fmt.Errorf("records: insert agents: %w", err)
 	}
 	return nil
 }
 
-func insertActivities(ctx context.Context, tx *database.Tx, batch []*Statement, stored map[uuid.UUID]bool) error {
+// activityArguments are the columns of the stored statements' activities other than the object.
+func activityArguments(batch []*Statement, stored map[uuid.UUID]bool) (n int, arguments []any) {
 	var ids, keys []uuid.UUID
 	var roles []int16
 	var at []time.Time
@@ -189,13 +205,18 @@ func insertActivities(ctx context.Context, tx *database.Tx, batch []*Statement, 
 			roles, at = append(roles, int16(a.Role)), append(at, batch[i].Stored)
 		}
 	}
-	if len(ids) == 0 {
+	return len(ids), []any{database.UUIDs(ids), database.UUIDs(keys), database.Int2s(roles), database.Times(at)}
+}
+
+func insertActivities(ctx context.Context, tx *database.Tx, batch []*Statement, stored map[uuid.UUID]bool) error {
+	n, arguments := activityArguments(batch, stored)
+	if n == 0 {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
 INSERT INTO statement_activity (tenant_id, statement_id, key, role, stored)
 SELECT $1, n.* FROM unnest($2::uuid[], $3::uuid[], $4::smallint[], $5::timestamptz[]) AS n`,
-		tx.Tenant, database.UUIDs(ids), database.UUIDs(keys), database.Int2s(roles), database.Times(at))
+		append([]any{tx.Tenant}, arguments...)...)
 	if err != nil {
 		return fmt.Errorf("records: insert activities: %w", err)
 	}

@@ -86,11 +86,8 @@ WITH walk AS MATERIALIZED (
 )
 SELECT id FROM walk WHERE NOT missing`
 
-// insertReferences keeps what the batch's StatementRef statements are found by, and wakes the references that awaited one of the batch.
+// insertReferences keeps what the batch's StatementRef statements are found by.
 func insertReferences(ctx context.Context, tx *database.Tx, batch []*Statement, stored map[uuid.UUID]bool) error {
-	if err := wake(ctx, tx, batch); err != nil {
-		return fmt.Errorf("records: wake references: %w", err)
-	}
 	var list []reference
 	for _, s := range batch {
 		if stored[s.ID] && s.ObjectKind == xapi.ObjectStatementRef && s.Object != uuid.Nil {
@@ -110,9 +107,19 @@ func insertReferences(ctx context.Context, tx *database.Tx, batch []*Statement, 
 // the ids need not be sent again.
 func wake(ctx context.Context, tx *database.Tx, batch []*Statement) error {
 	var some bool
-	if err := tx.GetContext(ctx, &some, `SELECT EXISTS (SELECT FROM reference_pending WHERE tenant_id = $1 AND awaits IS NOT NULL)`, tx.Tenant); err != nil || !some {
-		return err
+	if err := tx.GetContext(ctx, &some, "SELECT "+someAwait, tx.Tenant); err != nil {
+		return fmt.Errorf("records: ask for references that wait: %w", err)
 	}
+	if !some {
+		return nil
+	}
+	return wakeThose(ctx, tx, batch)
+}
+
+// someAwait is asked by a statement that is sent after the one in which the transaction took its id: see the migration of reference_pending.
+const someAwait = "EXISTS (SELECT FROM reference_pending WHERE tenant_id = $1 AND awaits IS NOT NULL)"
+
+func wakeThose(ctx context.Context, tx *database.Tx, batch []*Statement) error {
 	ids := make([]uuid.UUID, len(batch))
 	for i := range batch {
 		ids[i] = batch[i].ID
@@ -121,7 +128,10 @@ func wake(ctx context.Context, tx *database.Tx, batch []*Statement) error {
 UPDATE reference_pending p SET state = 1 FROM unnest($2::uuid[]) AS n(id)
 CROSS JOIN LATERAL (SELECT statement_id FROM reference_pending WHERE tenant_id = $1 AND awaits = n.id OFFSET 0) AS w
 WHERE p.tenant_id = $1 AND p.statement_id = w.statement_id AND p.awaits = n.id`, tx.Tenant, database.UUIDs(ids))
-	return err
+	if err != nil {
+		return fmt.Errorf("records: wake references: %w", err)
+	}
+	return nil
 }
 
 // reference is a StatementRef statement.

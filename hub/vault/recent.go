@@ -48,31 +48,36 @@ func newRecent() *recent {
 	return &recent{known: map[database.TenantID]era{}, young: map[place]found{}}
 }
 
+// Stamp is SQL for a text that stays the same while what is remembered of the tenant ($1) holds. Beside the stamp of its subjects there is in it what tells one
+// Postgres, database and table from another, for a hub that outlives a restore from a backup.
+const Stamp = `concat_ws(' ', (SELECT stamp FROM subject_change WHERE tenant_id = $1), 'subject_index'::regclass::oid, 'subject_key'::regclass::oid,
+    (SELECT oid FROM pg_database WHERE datname = current_database()), pg_postmaster_start_time())`
+
 // now gives the era that a transaction sees; 0 when it must look for itself, because it has written: what it sees may be undone.
-//
-// Beside the stamp there is what tells one Postgres, database and table from another, for a hub that outlives a restore from a backup.
 func (r *recent) now(ctx context.Context, tx *database.Tx) (number uint64, err error) {
 	var stamp string
 	var clean bool
-	err = tx.QueryRowContext(ctx, `
-SELECT concat_ws(' ', (SELECT stamp FROM subject_change WHERE tenant_id = $1), 'subject_index'::regclass::oid, 'subject_key'::regclass::oid,
-    (SELECT oid FROM pg_database WHERE datname = current_database()), pg_postmaster_start_time()), pg_current_xact_id_if_assigned() IS NULL`,
-		tx.Tenant).Scan(&stamp, &clean)
+	err = tx.QueryRowContext(ctx, "SELECT "+Stamp+", pg_current_xact_id_if_assigned() IS NULL", tx.Tenant).Scan(&stamp, &clean)
 	if err != nil {
 		return 0, fmt.Errorf("vault: ask for changed subjects: %w", err)
 	}
 	if !clean {
 		return 0, nil
 	}
+	return r.at(tx.Tenant, stamp), nil
+}
+
+// at gives the era of a stamp.
+func (r *recent) at(tenant database.TenantID, stamp string) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, known := r.known[tx.Tenant]
+	e, known := r.known[tenant]
 	if !known || e.stamp != stamp {
 		r.eras++
 		e = era{stamp, r.eras}
-		r.known[tx.Tenant] = e
+		r.known[tenant] = e
 	}
-	return e.number, nil
+	return e.number
 }
 
 // fill fills in what is remembered of an era.

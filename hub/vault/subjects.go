@@ -71,13 +71,25 @@ func (v *Vault) Resolve(ctx context.Context, tx *database.Tx, ids []xapi.Identif
 // subjects, which count once Settle has stored them. It makes anonymous subjects as well, for anonymous groups: what those did
 // is sealed, and erased, like a person's. So all that a batch says can be sealed before its transaction writes and others may have to wait for it.
 func (v *Vault) Recall(ctx context.Context, tx *database.Tx, ids []xapi.Identifier, anonymous int) (*Recalled, error) {
+	era, err := v.recent.now(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	return v.recall(ctx, tx, era, ids, anonymous)
+}
+
+// RecallAt is Recall for a transaction that has read Stamp itself, before it wrote anything.
+func (v *Vault) RecallAt(ctx context.Context, tx *database.Tx, stamp string, ids []xapi.Identifier, anonymous int) (*Recalled, error) {
+	return v.recall(ctx, tx, v.recent.at(tx.Tenant, stamp), ids, anonymous)
+}
+
+func (v *Vault) recall(ctx context.Context, tx *database.Tx, era uint64, ids []xapi.Identifier, anonymous int) (*Recalled, error) {
 	t, err := v.Tenant(tx.Tenant)
 	if err != nil {
 		return nil, err
 	}
 	list := t.wanted(ids)
-	era, err := v.find(ctx, tx, t, list)
-	if err != nil {
+	if err := v.find(ctx, tx, t, era, list); err != nil {
 		return nil, err
 	}
 	r := &Recalled{vault: v, era: era, tenant: t, Subjects: make(Subjects, len(list)), Anonymous: make([]*Subject, anonymous)}
@@ -148,19 +160,16 @@ LEFT JOIN LATERAL (SELECT epoch, wrapped FROM subject_key WHERE tenant_id = $1 A
 // Remember may be called once the transaction is committed: the subjects that Settle stored need not be looked for when they come again.
 func (r *Recalled) Remember() { r.vault.recent.keep(r.tenant.ID, r.era, r.missing) }
 
-// find is Tenant.find, with the help of what is remembered. It gives the era in which it looked.
-func (v *Vault) find(ctx context.Context, tx *database.Tx, t *Tenant, list []*wanted) (era uint64, err error) {
-	if era, err = v.recent.now(ctx, tx); err != nil {
-		return 0, err
-	}
+// find is Tenant.find, with the help of what is remembered of an era.
+func (v *Vault) find(ctx context.Context, tx *database.Tx, t *Tenant, era uint64, list []*wanted) error {
 	if err := v.recent.fill(t, era, list); err != nil {
-		return 0, err
+		return err
 	}
 	if err := t.find(ctx, tx, list); err != nil {
-		return 0, err
+		return err
 	}
 	v.recent.keep(t.ID, era, list)
-	return era, nil
+	return nil
 }
 
 // find fills in the subjects that exist. A mailbox known only by its mbox_sha1sum is that subject.
