@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/lrshub/lrshub/connectors"
 	"github.com/lrshub/lrshub/hub/connection"
-	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/host"
 	"github.com/lrshub/lrshub/plugins/kit/cassette"
 	"github.com/lrshub/lrshub/plugins/kit/suite"
@@ -157,7 +155,10 @@ func (f suiteFlags) subject(ctx context.Context, target string) (s suite.Subject
 		return s, nil, end, usage("the suite needs a configuration, and for a connector that makes requests a recording of its source: give --cassette DIR (see lrshub connector record --help), or --config FILE")
 	}
 	s.Secrets = madeUpSecrets(d.ConfigSchema)
-	if player, err = cassette.NewPlayer(recording, queryParameters(ctx, plugin, d.Name, s)...); err != nil {
+	if configured, err := describeAlone(ctx, plugin, []byte(s.Config)); err == nil { // else the suite says what is wrong
+		d = configured
+	}
+	if player, err = cassette.NewPlayer(recording, suite.QueryParameters(d)...); err != nil {
 		return s, nil, end, usage("%v", err)
 	}
 	s.Source = player // nothing leaves, even if the recording is empty
@@ -233,47 +234,8 @@ func fileSum(path string) (string, error) {
 // madeUpSecrets gives a value to each secret that a configuration may have.
 func madeUpSecrets(schema string) map[string]string {
 	secrets := make(map[string]string)
-	for _, name := range secretPaths(schema) {
+	for _, name := range suite.SecretPaths(schema) {
 		secrets[name] = cassette.Secret(name)
 	}
 	return secrets
-}
-
-// secretPaths lists the properties that a schema marks with x-secret, by their dotted path.
-func secretPaths(schema string) (paths []string) {
-	type node struct {
-		Secret     bool                       `json:"x-secret"`
-		Properties map[string]json.RawMessage `json:"properties"`
-	}
-	var walk func(text []byte, path string)
-	walk = func(text []byte, path string) {
-		var n node
-		if json.Unmarshal(text, &n) != nil {
-			return
-		}
-		if n.Secret {
-			paths = append(paths, strings.TrimPrefix(path, "."))
-		}
-		for name, below := range n.Properties {
-			walk(below, path+"."+name)
-		}
-	}
-	walk([]byte(schema), "")
-	slices.Sort(paths)
-	return paths
-}
-
-// queryParameters lists the parameters in which the host adds secrets to requests.
-func queryParameters(ctx context.Context, plugin host.Plugin, name string, s suite.Subject) (names []string) {
-	plugin.Connector = name
-	d, err := describeAlone(ctx, plugin, []byte(s.Config))
-	if err != nil {
-		return nil // the suite will say so
-	}
-	for _, auth := range d.Auth {
-		if auth.Kind == contract.AuthQuery {
-			names = append(names, auth.Name)
-		}
-	}
-	return names
 }

@@ -133,14 +133,20 @@ func moveLines(err error, above int) error {
 // PublicConfig gives the part of a configuration that a connector's process may see, before the specification was checked: Describe needs
 // it to say which streams there are. schema is what the connector says with no configuration.
 func PublicConfig(spec Spec, schema string) (json.RawMessage, error) {
+	public, _, err := ConfigParts(spec, schema)
+	return public, err
+}
+
+// ConfigParts checks a configuration against its connector's schema and parts it into what the connector's process may see, and the secrets by property
+// path. It is for who runs a connector without a hub.
+func ConfigParts(spec Spec, schema string) (public json.RawMessage, secrets map[string]string, err error) {
 	if wrong := checkConfig(spec, schema); len(wrong) > 0 {
-		return nil, errors.Join(wrong...)
+		return nil, nil, errors.Join(wrong...)
 	}
-	public, _, err := splitSecrets(spec.Config, schema)
-	if err != nil {
-		return nil, spec.wrong("config", "%w", err)
+	if public, secrets, err = splitSecrets(spec.Config, schema); err != nil {
+		return nil, nil, spec.wrong("config", "%w", err)
 	}
-	return public, nil
+	return public, secrets, nil
 }
 
 // splitSecrets parts a configuration into what a connector's process may see and the secrets, by property path ("auth.token"), that its schema marks

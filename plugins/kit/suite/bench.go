@@ -105,7 +105,9 @@ func (s Subject) launch(ctx context.Context, config []byte, o host.Options) (*ru
 	r := &running{dir: dir, log: &log{}}
 	o.SocketDir, o.Logger = dir, slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	// The host tries nothing again and waits for nobody, so that each fault reaches the connector, at once.
-	o.Limits = host.Limits{Start: patience, NoPace: true, Retries: -1, RetryWait: time.Millisecond}
+	if o.Limits == (host.Limits{}) {
+		o.Limits = host.Limits{Start: patience, NoPace: true, Retries: -1, RetryWait: time.Millisecond}
+	}
 	if o.Through == nil {
 		o.Through = s.through
 	}
