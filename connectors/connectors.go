@@ -8,6 +8,7 @@ import (
 
 	"github.com/lrshub/lrshub/connectors/caliper"
 	"github.com/lrshub/lrshub/connectors/csv"
+	"github.com/lrshub/lrshub/connectors/manual"
 	"github.com/lrshub/lrshub/connectors/moodle"
 	"github.com/lrshub/lrshub/connectors/openedx"
 	"github.com/lrshub/lrshub/plugins/sdk"
@@ -19,6 +20,7 @@ func Builtin() map[string]func() sdk.Connector {
 		"caliper": caliper.New,
 		"csv":     csv.New,
 		"moodle":  moodle.New,
+		"manual":  manual.New,
 		"openedx": openedx.New,
 	}
 }

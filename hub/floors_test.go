@@ -22,7 +22,7 @@ var floors = [][]string{
 	5:  {"hub/people", "hub/records"},
 	6:  {"hub/access", "hub/connection"},
 	7:  {"hub/ingest", "hub/disclose", "plugins/host", "hub/auth"},
-	8:  {"hub/privacy", "hub/certification", "plugins/kit"},
+	8:  {"hub/entry", "hub/privacy", "hub/certification", "plugins/kit"},
 	9:  {"workflows"},
 	10: {"hub/lrs", "hub/api", "hub/console", "hub/oauth", "hub/receive"},
 	11: {"cmd"},

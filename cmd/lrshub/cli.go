@@ -73,7 +73,7 @@ func addUses(root *cobra.Command) {
 	flags.BoolVarP(&r.quiet, "quiet", "q", false, "print results only")
 	for _, c := range []*cobra.Command{
 		clientCommand(r), purposeCommand(r), tenantCommand(r), connectorCommand(r), connectionCommand(r), syncCommand(r), mappingCommand(r),
-		deadLetterCommand(r), statementCommand(r), auditCommand(r),
+		deadLetterCommand(r), recordCommand(r), statementCommand(r), auditCommand(r),
 	} {
 		c.GroupID = "use"
 		if c.PersistentFlags().Lookup("data") == nil {
@@ -202,13 +202,19 @@ func problemError(response *http.Response) error {
 	if !ok {
 		code = exitFailed
 	}
-	var p struct{ Title, Detail string }
+	var p struct {
+		Title, Detail string
+		Problems      []entry.Problem
+	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil || json.Unmarshal(text, &p) != nil || p.Title+p.Detail == "" {
 		return exitError{code, "the hub answered " + response.Status}
 	}
 	if p.Detail == "" {
 		p.Detail = p.Title
+	}
+	for _, each := range p.Problems {
+		p.Detail += "\n  " + each.Position + ": " + each.Reason
 	}
 	if response.StatusCode == http.StatusServiceUnavailable {
 		return errors.New(p.Detail) // it may be over soon: see await

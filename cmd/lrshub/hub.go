@@ -12,6 +12,7 @@ import (
 
 	"github.com/lrshub/lrshub/hub/api"
 	"github.com/lrshub/lrshub/hub/console"
+	"github.com/lrshub/lrshub/hub/entry"
 	"github.com/lrshub/lrshub/hub/lrs"
 	"github.com/lrshub/lrshub/hub/oauth"
 	"github.com/lrshub/lrshub/hub/receive"
@@ -131,9 +132,10 @@ func (p *process) handler(stopping <-chan struct{}, pushes http.Handler) (http.H
 	mux := http.NewServeMux()
 	mux.Handle(receive.HooksPath, pushes)
 	mux.Handle(receive.SCIMPath, pushes)
+	desk := &entry.Desk{DB: p.db, Vault: p.vault, Road: p.ingest, Host: p.host, Now: time.Now}
 	mux.Handle(lrs.Path, lrs.Handler(authenticator{p.rooms}, p.gate, p.ingest, p.disclose))
 	mux.Handle(api.Path, api.Handler(api.Rooms{
-		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Host: p.host, Temporal: p.temporal,
+		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Desk: desk, Host: p.host, Temporal: p.temporal,
 		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), PrepareTenant: p.prepareTenant, RestartAudit: p.restartAudit,
 		Stopping: stopping,
 	}))
@@ -141,7 +143,7 @@ func (p *process) handler(stopping <-chan struct{}, pushes http.Handler) (http.H
 	mux.Handle(oauth.Path, tokens)
 	mux.Handle(oauth.MetadataPath, tokens)
 	pages, err := console.Handler(console.Rooms{
-		DB: p.db, Auth: authenticator{p.rooms}, Gate: p.gate, Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(),
+		DB: p.db, Desk: desk, Auth: authenticator{p.rooms}, Gate: p.gate, Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(),
 	})
 	if err != nil {
 		return nil, err

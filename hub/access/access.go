@@ -54,6 +54,7 @@ const (
 	Mappings         = "mappings"
 	Syncs            = "syncs"
 	DeadLetters      = "dead-letters"
+	Entries          = "entries" // records that people enter
 	Audit            = "audit"
 	Clients          = "clients"
 	Tenants          = "tenants"
@@ -64,13 +65,13 @@ const (
 var (
 	actions   = []string{Read, Write, Define, Manage}
 	resources = []string{
-		Statements, Export, Import, Activities, Agents, State, AgentProfiles, ActivityProfiles, Connections, Mappings, Syncs, DeadLetters, Audit, Clients, Tenants,
+		Statements, Export, Import, Activities, Agents, State, AgentProfiles, ActivityProfiles, Connections, Mappings, Syncs, DeadLetters, Entries, Audit, Clients, Tenants,
 		Purposes, Policy,
 	}
 	scopes = []string{
 		"statements/write", "statements/read", "statements/read/pseudonymised", "statements/read/mine", "statements/import", "define",
 		"state", "state/read", "profile", "agents_profile", "agents_profile/read", "activities_profile", "activities_profile/read",
-		"all/read", "all", "admin", "connections/read", "connections/write", "audit/read",
+		"all/read", "all", "admin", "connections/read", "connections/write", "records/enter", "audit/read",
 	}
 )
 

@@ -19,6 +19,7 @@ import (
 	"github.com/lrshub/lrshub/hub/auth"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/entry"
 	"github.com/lrshub/lrshub/hub/ingest"
 	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/plugins/host"
@@ -35,6 +36,7 @@ type Rooms struct {
 	Clients  *auth.Clients
 	Ingest   *ingest.Road
 	Disclose *disclose.Road
+	Desk     *entry.Desk
 	Host     *host.Host
 	Temporal client.Client
 	Signer   *audit.Signer
@@ -78,6 +80,7 @@ func Handler(rooms Rooms) http.Handler {
 	f.connectors()
 	f.connections()
 	f.syncs()
+	f.entries()
 	f.mappings()
 	f.statements()
 	f.feed()

@@ -14,6 +14,7 @@ import (
 	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/disclose"
+	"github.com/lrshub/lrshub/hub/entry"
 	"github.com/lrshub/lrshub/hub/mapping"
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/records"
@@ -28,6 +29,8 @@ type Problem struct {
 	Status int    `json:"status"`
 	Title  string `json:"title"`
 	Detail string `json:"detail,omitempty"`
+	// Problems lists what is wrong with each of many.
+	Problems []entry.Problem `json:"problems,omitempty"`
 }
 
 // Error is the detail.
@@ -75,6 +78,8 @@ var kinds = []struct {
 	{audit.ErrNotRolledBack, http.StatusConflict},
 	{audit.ErrDamaged, http.StatusConflict},
 	{connection.ErrUnknown, http.StatusNotFound},
+	{entry.ErrNotEntered, http.StatusConflict},
+	{entry.ErrEmpty, http.StatusUnprocessableEntity},
 	{connection.ErrUnknownRun, http.StatusNotFound},
 	{connection.ErrUnknownMapping, http.StatusNotFound},
 	{connection.ErrExists, http.StatusConflict},
@@ -104,6 +109,12 @@ var errInvalid = errors.New("not valid")
 func problemOf(err error) *Problem {
 	var p *Problem
 	if errors.As(err, &p) {
+		return p
+	}
+	var refusal *entry.Refusal
+	if errors.As(err, &refusal) {
+		p = problem(http.StatusUnprocessableEntity, err.Error())
+		p.Problems = refusal.Problems
 		return p
 	}
 	for _, k := range kinds {

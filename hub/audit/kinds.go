@@ -8,6 +8,8 @@ const (
 	IngestPage = "ingest.page"
 	// IngestPush: what a source pushed to its connection was stored. Actor: the delivery. Fields: as of IngestPage.
 	IngestPush = "ingest.push"
+	// RecordsEntered: somebody entered records that no system holds. Actor: the client. Fields: connection, delivery (that an IngestPush names), records.
+	RecordsEntered = "records.entered"
 	// PushRefused: a delivery was refused. Actor: the connection. Fields: connection, reason (a code), status.
 	PushRefused = "push.refused"
 	// IngestStatements: statements came through xAPI. Fields: statements, imported (with authority and stored of another store), stored, position and digest as of

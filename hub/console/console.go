@@ -1,7 +1,7 @@
 // Package console is the web console: /console/. Pages are rendered here from html/template and read well without JavaScript, on a
 // phone, in the dark and with a screen reader; the one script only brings news of a running sync sooner.
 //
-// Start with Handler. One file a page: connections.go (the first screen), connection.go (one connection), problem.go (all that can go
+// Start with Handler. One file a page: connections.go (the first screen), connection.go (one connection), enter.go (records that people enter), problem.go (all that can go
 // wrong); page.go has what they share, words.go says in words what states and numbers mean.
 //
 // The browser asks for a client's key and secret (HTTP Basic). Each page authenticates and asks the gate before anything is read, and shows
@@ -23,6 +23,7 @@ import (
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/audit"
 	"github.com/lrshub/lrshub/hub/database"
+	"github.com/lrshub/lrshub/hub/entry"
 )
 
 // Path is where the face is mounted.
@@ -41,6 +42,7 @@ type Decider interface {
 // Rooms are what the console is a face of.
 type Rooms struct {
 	DB      *database.DB
+	Desk    *entry.Desk
 	Auth    Authenticator
 	Gate    Decider
 	Signer  *audit.Signer
@@ -54,7 +56,7 @@ type face struct{ Rooms }
 //go:embed static
 var static embed.FS
 
-// Handler serves every path under Path. Its pages change nothing, so they answer GET and HEAD only.
+// Handler serves every path under Path. What changes something is a POST, which is taken from the console's own pages only.
 func Handler(rooms Rooms) (http.Handler, error) {
 	f := &face{rooms}
 	mux := http.NewServeMux()
@@ -63,8 +65,10 @@ func Handler(rooms Rooms) (http.Handler, error) {
 	}
 	mux.HandleFunc("GET /console/{$}", f.page(connectionsTitle, f.connections))
 	mux.HandleFunc("GET /console/connections/{name}", f.page("Connection", f.connection))
+	mux.HandleFunc("GET /console/connections/{name}/records", f.page("Enter records", f.enter))
+	mux.HandleFunc("POST /console/connections/{name}/records", f.page("Enter records", f.enter))
 	mux.HandleFunc(Path, f.page("Not found", func(*http.Request, access.Caller) (page, error) { return page{}, errNoPage }))
-	return guard(mux), nil
+	return guard(http.NewCrossOriginProtection().Handler(mux)), nil
 }
 
 // addStatic adds the files that pages need. They hold nothing of anyone, so they ask for no credential.
@@ -93,7 +97,7 @@ func addStatic(mux *http.ServeMux) error {
 // guardHeaders bound what a page can do: its own style, script and pictures, no frame around it, nothing kept of it.
 var guardHeaders = map[string]string{
 	"Content-Security-Policy": strings.Join([]string{"default-src 'none'", "style-src 'self'", "script-src 'self'", "img-src 'self'",
-		"connect-src 'self'", "form-action 'none'", "base-uri 'none'", "frame-ancestors 'none'"}, "; "),
+		"connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"}, "; "),
 	"X-Content-Type-Options":       "nosniff",
 	"Referrer-Policy":              "no-referrer",
 	"Cross-Origin-Opener-Policy":   "same-origin",

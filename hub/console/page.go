@@ -38,7 +38,7 @@ type page struct {
 func (p page) Version() string { return p.hub }
 
 // pages are the templates by name, each with the layout around it.
-var pages = parse("connections", "connection", "problem")
+var pages = parse("connections", "connection", "enter", "problem")
 
 func parse(names ...string) map[string]*template.Template {
 	parsed := make(map[string]*template.Template, len(names))
@@ -55,6 +55,7 @@ type view func(r *http.Request, caller access.Caller) (page, error)
 func (f *face) page(title string, show view) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var p page
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		caller, err := f.caller(r)
 		if err == nil {
 			p, err = show(r, caller)

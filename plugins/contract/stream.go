@@ -216,3 +216,6 @@ func validateType(at string, f Field, depth int) error {
 
 // String names the stream and its key, for logs.
 func (s Stream) String() string { return s.Name + "(" + strings.Join(s.Key, ",") + ")" }
+
+// MethodEnter stands for the method of a push that no HTTP request to a hook brought: a person entered it through the hub, which knows who that is.
+const MethodEnter = "ENTER"

@@ -35,7 +35,7 @@ type Receiver interface {
 // Push is one HTTP request that came to the connection's hook.
 type Push struct {
 	Stream   string // the stream its records will belong to
-	Method   string
+	Method   string // of the HTTP request, or contract.MethodEnter
 	Header   http.Header
 	Body     []byte
 	Received time.Time
