@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lrshub/lrshub/hub/entry"
 )
 
 // remote is the hub that a command talks to.
@@ -204,7 +206,7 @@ func problemError(response *http.Response) error {
 	}
 	var p struct {
 		Title, Detail string
-		Problems      []entry.Problem
+		Mistakes      []entry.Mistake
 	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil || json.Unmarshal(text, &p) != nil || p.Title+p.Detail == "" {
@@ -213,7 +215,7 @@ func problemError(response *http.Response) error {
 	if p.Detail == "" {
 		p.Detail = p.Title
 	}
-	for _, each := range p.Problems {
+	for _, each := range p.Mistakes {
 		p.Detail += "\n  " + each.Position + ": " + each.Reason
 	}
 	if response.StatusCode == http.StatusServiceUnavailable {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -59,8 +60,8 @@ func parseRecord(text []byte) (r record, err error) {
 	switch {
 	case err == nil:
 		return r, nil
-	case errors.As(err, &kind):
-		return r, fmt.Errorf("%s must be a %s", kind.Field, kind.Type)
+	case errors.As(err, &kind) && kind.Field != "":
+		return r, fmt.Errorf("%s must be a %s", kind.Field, map[bool]string{true: "text", false: "number"}[kind.Type.Kind() == reflect.String])
 	case strings.Contains(err.Error(), "unknown field"): // its name is the sender's
 		return r, fmt.Errorf("it has a field that records do not have; there are %s", strings.Join(columns(), ", "))
 	}

@@ -83,6 +83,7 @@ var allowed = map[string]string{
 	"define":                        "activities:define",
 	"statements/import":             "statements:import:write",
 	"state":                         "state:read state:write",
+	"records/enter":                 "entries:write",
 	"state/read":                    "state:read",
 	"profile":                       "agent-profiles:read agent-profiles:write activity-profiles:read activity-profiles:write",
 	"agents_profile":                "agent-profiles:read agent-profiles:write",

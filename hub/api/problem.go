@@ -29,8 +29,8 @@ type Problem struct {
 	Status int    `json:"status"`
 	Title  string `json:"title"`
 	Detail string `json:"detail,omitempty"`
-	// Problems lists what is wrong with each of many.
-	Problems []entry.Problem `json:"problems,omitempty"`
+	// Mistakes lists what is wrong with each of many.
+	Mistakes []entry.Mistake `json:"mistakes,omitempty"`
 }
 
 // Error is the detail.
@@ -114,7 +114,7 @@ func problemOf(err error) *Problem {
 	var refusal *entry.Refusal
 	if errors.As(err, &refusal) {
 		p = problem(http.StatusUnprocessableEntity, err.Error())
-		p.Problems = refusal.Problems
+		p.Mistakes = refusal.Mistakes
 		return p
 	}
 	for _, k := range kinds {

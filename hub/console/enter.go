@@ -19,7 +19,7 @@ type form struct {
 	Name     string // of the connection
 	Fields   []field
 	Result   *entry.Result   // of what was just entered
-	Problems []entry.Problem // with it
+	Problems []entry.Mistake // with it
 	Said     string          // of it as a whole
 }
 
@@ -85,7 +85,7 @@ func (f *face) entered(r *http.Request, caller access.Caller, view *form) (statu
 		view.Result = &result
 		return 0, nil
 	case errors.As(err, &refusal):
-		view.Problems, view.Fields = refusal.Problems, filled(r)
+		view.Problems, view.Fields = refusal.Mistakes, filled(r)
 	case errors.As(err, &unreadable), errors.Is(err, entry.ErrEmpty):
 		view.Said, view.Fields = err.Error(), filled(r)
 	default:

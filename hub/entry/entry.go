@@ -55,17 +55,17 @@ type Batch struct {
 	Check bool   // only say what is wrong with it
 }
 
-// Problem is what is wrong with one record. It names fields, and holds no value.
-type Problem struct {
+// Mistake is what is wrong with one record. It names fields, and holds no value.
+type Mistake struct {
 	Position string `json:"position"` // "line 7", "record 2"
 	Reason   string `json:"reason"`
 }
 
 // Refusal lists what is wrong with a batch, of which then nothing is stored.
-type Refusal struct{ Problems []Problem }
+type Refusal struct{ Mistakes []Mistake }
 
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("nothing was stored: %d of the records are not right", len(r.Problems))
+	return fmt.Sprintf("nothing was stored: %d of the records are not right", len(r.Mistakes))
 }
 
 // Result counts what became of a batch.
@@ -177,9 +177,9 @@ func contentType(csv bool) string {
 }
 
 func refusal(bad []contract.Bad) error {
-	r := &Refusal{Problems: make([]Problem, len(bad))}
+	r := &Refusal{Mistakes: make([]Mistake, len(bad))}
 	for i, b := range bad {
-		r.Problems[i] = Problem{Position: b.Position, Reason: b.Reason}
+		r.Mistakes[i] = Mistake{Position: b.Position, Reason: b.Reason}
 	}
 	return r
 }
