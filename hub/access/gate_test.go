@@ -97,7 +97,7 @@ var allowed = map[string]string{
 	"connections/read":  "connections:read mappings:read syncs:read dead-letters:read",
 	"connections/write": "connections:read mappings:read syncs:read dead-letters:read connections:write mappings:write syncs:write dead-letters:write",
 	"audit/read":        "audit:read",
-	"admin": "connections:read mappings:read syncs:read dead-letters:read connections:write mappings:write syncs:write dead-letters:write " +
+	"admin": "connections:read mappings:read syncs:read dead-letters:read connections:write mappings:write syncs:write dead-letters:write entries:write " +
 		"audit:read clients:read clients:manage tenants:read tenants:manage purposes:read purposes:manage policy:read policy:manage",
 }
 
