@@ -11,6 +11,7 @@ import (
 	"github.com/lrshub/lrshub/connectors/manual"
 	"github.com/lrshub/lrshub/connectors/moodle"
 	"github.com/lrshub/lrshub/connectors/openedx"
+	"github.com/lrshub/lrshub/connectors/scim"
 	"github.com/lrshub/lrshub/plugins/sdk"
 )
 
@@ -22,6 +23,7 @@ func Builtin() map[string]func() sdk.Connector {
 		"moodle":  moodle.New,
 		"manual":  manual.New,
 		"openedx": openedx.New,
+		"scim":    scim.New,
 	}
 }
 
