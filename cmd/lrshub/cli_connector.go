@@ -15,7 +15,7 @@ import (
 )
 
 func connectorCommand(r *remote) *cobra.Command {
-	return use("connector", "Kinds of source system", r, connectorList(r), connectorDescribe(r), connectorTest(r), connectorRecord(r), connectorServe())
+	return use("connector", "Kinds of source system", r, connectorList(r), connectorDescribe(r), connectorNew(r), connectorTest(r), connectorRecord(r), connectorServe())
 }
 
 var connectorColumns = []column[sdk.Description]{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/ingest"
 	"github.com/lrshub/lrshub/hub/mapping"
+	"github.com/lrshub/lrshub/plugins/sdk"
 )
 
 func mappingCommand(r *remote) *cobra.Command {
@@ -30,16 +32,12 @@ func mappingTest(r *remote) *cobra.Command {
 tells the layout. The result is compared by meaning, and exactly. MAPPING may be a connection's file: then its mapping is taken.`,
 		Example: `  lrshub mapping test connectors/openedx/mapping.yaml connectors/openedx/fixtures --connector openedx`,
 		Args:    exactly("MAPPING", "FIXTURES"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			make, ok := connectors.Builtin()[connector]
-			if !ok {
-				return usage("--connector must be one of %s", strings.Join(builtin(), ", "))
-			}
+		RunE: func(c *cobra.Command, args []string) error {
 			document, configuration, err := mappingFile(args[0], config, set)
 			if err != nil {
 				return err
 			}
-			d, err := make().Describe(configuration)
+			d, err := describeFor(c.Context(), connector, configuration)
 			if err != nil {
 				return err
 			}
@@ -61,11 +59,23 @@ tells the layout. The result is compared by meaning, and exactly. MAPPING may be
 			return nil
 		},
 	}
-	c.Flags().StringVar(&connector, "connector", "", "connector whose streams the mapping converts")
+	c.Flags().StringVar(&connector, "connector", "", "connector whose streams the mapping converts: a built-in one's name, or the path of a program")
 	c.Flags().StringVar(&config, "config", "", "connection's file, where the streams depend on the configuration")
 	c.Flags().StringArrayVar(&set, "set", nil, "set a value of that configuration: K=V")
 	_ = c.MarkFlagRequired("connector")
 	return c
+}
+
+// describeFor asks a connector, built in or a program, for its streams.
+func describeFor(ctx context.Context, connector string, configuration []byte) (sdk.Description, error) {
+	if make, ok := connectors.Builtin()[connector]; ok {
+		return make().Describe(configuration)
+	}
+	plugin, d, err := describeTarget(ctx, connector)
+	if err != nil || configuration == nil {
+		return d, err
+	}
+	return describeAlone(ctx, plugin, configuration)
 }
 
 // mappingFile gives a mapping's document, and the configuration that its streams depend on.
