@@ -117,13 +117,15 @@ func (s *sealer) arrive(ctx context.Context, tx *database.Tx, purpose string, li
 var errAlone = errors.New("ingest: a delivery must be stored by itself")
 
 // together stores small deliveries with distinct ids in one transaction, and gives an error for each. One of several with a statement that is not new has errAlone; so have all, when
-// the transaction failed for what may be the fault of one.
-func (r *Road) together(ctx context.Context, t terms, group []*delivered) []error {
+// the transaction failed for what may be the fault of one. It calls wrote when nothing remains but to commit, which is mostly waiting for the disk.
+func (r *Road) together(ctx context.Context, t terms, group []*delivered, wrote func()) []error {
 	errs := make([]error, len(group))
 	var recalled *vault.Recalled
 	err := r.db.Tenant(ctx, t.tenant, func(ctx context.Context, tx *database.Tx) (err error) {
 		clear(errs)
-		recalled, err = r.write(ctx, tx, t, group, errs)
+		if recalled, err = r.write(ctx, tx, t, group, errs); err == nil {
+			wrote()
+		}
 		return err
 	})
 	switch {

@@ -35,7 +35,7 @@ type turns struct {
 
 // queue is what is under way on the same terms.
 type queue struct {
-	running int // transactions
+	running int // transactions that have not come to their commit
 	waiting []*delivered
 }
 
@@ -52,7 +52,7 @@ func (r *Road) inTurn(ctx context.Context, t terms, d *delivered) error {
 		err = r.lead(ctx, t, d)
 	}
 	for attempt := 0; (errors.Is(err, errAlone) || errors.Is(err, records.ErrNotNew)) && attempt < 3; attempt++ { // what was not seen before is seen now
-		err = r.together(ctx, t, []*delivered{d})[0]
+		err = r.together(ctx, t, []*delivered{d}, func() {})[0]
 	}
 	return err
 }
@@ -67,13 +67,15 @@ var errBroken = errors.New("ingest: the transaction broke off")
 func (r *Road) lead(ctx context.Context, t terms, d *delivered) error {
 	group := r.turns.take(t, d)
 	errs := slices.Repeat([]error{errBroken}, len(group))
+	giveOn := sync.OnceFunc(func() { r.turns.giveOn(t) })
 	defer func() {
-		r.turns.end(t, len(group)-1)
+		giveOn()
+		r.turns.answered(len(group) - 1)
 		for i, other := range group[1:] {
 			other.done <- errs[i+1]
 		}
 	}()
-	errs = r.together(context.WithoutCancel(ctx), t, group)
+	errs = r.together(context.WithoutCancel(ctx), t, group, giveOn)
 	return errs[0]
 }
 
@@ -182,13 +184,19 @@ func (q *turns) take(t terms, d *delivered) []*delivered {
 	return group
 }
 
-// end ends a transaction that was led, of so many others, and gives the turn on.
-func (q *turns) end(t terms, others int) {
+// answered ends the waiting of those that were led.
+func (q *turns) answered(others int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting -= others
+}
+
+// giveOn gives the turn on: a transaction that was led has written, and commits.
+func (q *turns) giveOn(t terms) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	line := q.of[t]
 	line.running--
-	q.waiting -= others
 	switch {
 	case line.running > 0:
 	case len(line.waiting) == 0:
