@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/lrshub/lrshub/connectors/caliper"
+	"github.com/lrshub/lrshub/connectors/canvas"
 	"github.com/lrshub/lrshub/connectors/csv"
 	"github.com/lrshub/lrshub/connectors/manual"
 	"github.com/lrshub/lrshub/connectors/moodle"
@@ -19,6 +20,7 @@ import (
 func Builtin() map[string]func() sdk.Connector {
 	return map[string]func() sdk.Connector{
 		"caliper": caliper.New,
+		"canvas":  canvas.New,
 		"csv":     csv.New,
 		"moodle":  moodle.New,
 		"manual":  manual.New,

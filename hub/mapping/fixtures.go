@@ -66,9 +66,16 @@ func readFixtures(folder fs.FS) (*fixtureSet, []fixture, error) {
 		if err != nil || d.IsDir() || d.Name() != "input.json" {
 			return err
 		}
+		stream, err := streamBelow(folder, path.Dir(at))
+		if err != nil {
+			return err
+		}
 		f, err := set.read(folder, path.Dir(at))
 		if err != nil {
 			return err
+		}
+		if stream != "" {
+			f.stream = stream
 		}
 		all = append(all, f)
 		return nil
@@ -81,6 +88,29 @@ func readFixtures(folder fs.FS) (*fixtureSet, []fixture, error) {
 	}
 	slices.SortFunc(all, func(a, b fixture) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
 	return set, all, nil
+}
+
+// streamBelow gives the stream that the nearest fixtures.yaml below the top says for a case: fixtures of several streams lie in a folder each.
+func streamBelow(folder fs.FS, at string) (string, error) {
+	for ; at != "."; at = path.Dir(at) {
+		text, err := fs.ReadFile(folder, path.Join(at, "fixtures.yaml"))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		var part struct {
+			Stream string `yaml:"stream"`
+		}
+		d := yaml.NewDecoder(bytes.NewReader(text))
+		d.KnownFields(true)
+		if err := d.Decode(&part); err != nil || part.Stream == "" {
+			return "", fmt.Errorf("%w: %s/fixtures.yaml: a folder of its own says only for which stream its cases are; parameters stand at the top", ErrFixtures, at)
+		}
+		return part.Stream, nil
+	}
+	return "", nil
 }
 
 func (s *fixtureSet) readIndex(folder fs.FS) error {

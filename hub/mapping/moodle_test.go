@@ -238,24 +238,3 @@ func exported(t *testing.T, input []byte) []byte {
 	}
 	return []byte(got.Records[0])
 }
-
-// TestOwnMoodleFixtures runs the fixtures that are shipped with the connector.
-func TestOwnMoodleFixtures(t *testing.T) {
-	for _, set := range []struct {
-		document, folder string
-		cases            int
-	}{{"logstore.yaml", "fixtures/logstore", 14}} {
-		folder := "../../connectors/moodle/" + set.folder
-		report, err := mapping.Test(moodleDocument(t, set.document), moodleStreams(t), os.DirFS(folder), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if *update {
-			writeExpected(t, folder, report)
-			continue
-		}
-		if scored, semantic, butIDs, _ := report.Scores(); !report.OK() || scored != semantic || butIDs != scored || scored < set.cases {
-			t.Error(report)
-		}
-	}
-}
