@@ -12,6 +12,7 @@ import (
 	"github.com/lrshub/lrshub/connectors/manual"
 	"github.com/lrshub/lrshub/connectors/moodle"
 	"github.com/lrshub/lrshub/connectors/openedx"
+	"github.com/lrshub/lrshub/connectors/qti"
 	"github.com/lrshub/lrshub/connectors/scim"
 	"github.com/lrshub/lrshub/plugins/sdk"
 )
@@ -22,9 +23,10 @@ func Builtin() map[string]func() sdk.Connector {
 		"caliper": caliper.New,
 		"canvas":  canvas.New,
 		"csv":     csv.New,
-		"moodle":  moodle.New,
 		"manual":  manual.New,
+		"moodle":  moodle.New,
 		"openedx": openedx.New,
+		"qti":     qti.New,
 		"scim":    scim.New,
 	}
 }
