@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lrshub/lrshub/hub/mapping"
+	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/plugins/contract"
 )
 
@@ -47,6 +49,11 @@ func Check(spec Spec, d contract.Description) (Checked, error) {
 	}
 	if err := checkAlert(spec); err != nil {
 		wrong = append(wrong, err)
+	}
+	for _, kind := range spec.Link {
+		if !slices.Contains(vault.LinkKinds(), kind) {
+			wrong = append(wrong, spec.wrong("link", "people are not recognised by %q; there are %s", kind, strings.Join(vault.LinkKinds(), ", ")))
+		}
 	}
 	if sum, err := hex.DecodeString(spec.Checksum); err != nil || len(sum) != 32 && len(sum) != 0 {
 		wrong = append(wrong, spec.wrong("checksum", "must be a SHA-256 in hex, 64 digits (see: sha256sum FILE)"))

@@ -106,6 +106,9 @@ INSERT INTO connection (tenant_id, id, name, connector, checksum, config, purpos
 	if err := insertMapping(ctx, tx, c.ID, 1, spec, act.Now); err != nil {
 		return Connection{}, err
 	}
+	if err := vault.SetRules(ctx, tx, c.ID, spec.spec.Link); err != nil {
+		return Connection{}, err
+	}
 	return c, record(ctx, tx, act, audit.ConnectionAdded, c, nil)
 }
 
@@ -256,7 +259,7 @@ func setState(ctx context.Context, tx *database.Tx, act Act, id uuid.UUID, state
 	return c, record(ctx, tx, act, kind, c, nil)
 }
 
-// Remove ends a connection for good. Its statements stay, and so do its mapping versions and its runs, which hold no personal data; its
+// Remove ends a connection for good. Its statements stay, what it said of who is who stays, the facts that it said of people end now, and so do its mapping versions and its runs, which hold no personal data; its
 // configuration, lease, cursors, source records and dead letters are deleted, whatever it was doing: a run under way commits nothing
 // more. Its name is free again, but a new connection of that name is another one: it knows nothing of what this one stored,
 // and so stores it again.
@@ -283,6 +286,9 @@ streams AS (DELETE FROM connection_stream WHERE tenant_id = $1 AND connection_id
 UPDATE connection SET state = 'removed', config = '' WHERE tenant_id = $1 AND id = $2`, tx.Tenant, id)
 	if err != nil {
 		return fmt.Errorf("connection: remove: %w", err)
+	}
+	if err := people.EndOf(ctx, tx, id, act.Now); err != nil {
+		return err
 	}
 	return record(ctx, tx, act, audit.ConnectionRemoved, c, nil)
 }

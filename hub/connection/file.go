@@ -45,6 +45,7 @@ type Spec struct {
 	Params    json.RawMessage `json:"params,omitempty"`   // an object: parameters of the mapping
 	Purpose   string          `json:"purpose"`
 	Schedule  string          `json:"schedule,omitempty"`   // "15m"; "" or "manual": on demand
+	Link      []string        `json:"link,omitempty"`       // kinds of claim (vault.LinkKinds) on which its records may link people; none: on none
 	LateAfter string          `json:"late_after,omitempty"` // "1d": a stream that was neither read to its end nor pushed for longer is late; "": never
 	Alert     string          `json:"alert,omitempty"`      // URL to which it is posted that a stream is late
 
@@ -84,6 +85,7 @@ const maxFile = 4 << 20
 //	mapping: registrations.yaml      # a file beside this one, or the document itself, indented
 //	params:                          # parameters of the mapping
 //	  home: https://lms.example
+//	link: [employee_number, mailbox] # by what its people are recognised in other systems; left out: by nothing
 //
 // set replaces or adds values of config, by dotted path ("folder", "files.0.name"), and of params ("params.home"). A value that replaces a
 // number or a truth value of the file must be one; any other is text. Unknown keys, repeated keys, anchors and more than one document are refused. The error is a *FileError.
@@ -207,11 +209,17 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-var fileKeys = []string{"connector", "purpose", "schedule", "late_after", "alert", "checksum", "config", "mapping", "params"}
+var fileKeys = []string{"connector", "purpose", "schedule", "late_after", "alert", "checksum", "config", "mapping", "params", "link"}
 
 func (s *Spec) setKey(key string, value *yaml.Node, document []byte) error {
 	if key == "mapping" {
 		return s.setMapping(value, document)
+	}
+	if key == "link" {
+		if value.Kind != yaml.SequenceNode || value.Decode(&s.Link) != nil {
+			return s.wrong(key, "must be a list of kinds of claim, such as [employee_number, mailbox]")
+		}
+		return nil
 	}
 	targets := map[string]*string{"connector": &s.Connector, "purpose": &s.Purpose, "schedule": &s.Schedule, "late_after": &s.LateAfter, "alert": &s.Alert,
 		"checksum": &s.Checksum}

@@ -24,6 +24,7 @@ type SourceRecord struct {
 	Subject    uuid.UUID // whose key seals it; Nil: the tenant's
 	Sealed     []byte    // pruned record; empty when the source no longer has it
 	Stored     bool      // there is a row of it
+	Person     []byte    // keyed digest of what it says of a person (Tell of hub/people, Claim of hub/vault), 16 bytes; empty: nothing
 	Pushed     bool      // by the source, while or after the snapshot of its generation was read
 	Was        Version   // what the writer took for stored, where Stored
 }
@@ -91,7 +92,7 @@ SELECT stream FROM known UNION ALL SELECT stream FROM made`, tx.Tenant, connecti
 func SourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, keys [][]byte) (map[string]SourceRecord, error) {
 	rows, err := tx.QueryContext(ctx, `
 SELECT r.* FROM unnest($4::bytea[]) AS n(key)
-CROSS JOIN LATERAL (SELECT key, revision, generation, digest, outputs, subject_id, length(sealed), pushed FROM source_record
+CROSS JOIN LATERAL (SELECT key, revision, generation, digest, outputs, subject_id, length(sealed), pushed, person FROM source_record
     WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = n.key LIMIT 1) AS r`, tx.Tenant, connection, stream, database.Byteas(keys))
 	if err != nil {
 		return nil, fmt.Errorf("connection: source records: %w", err)
@@ -115,7 +116,7 @@ func scanSourceRecord(rows *sql.Rows) (SourceRecord, error) {
 	r := SourceRecord{Stored: true}
 	var outputs []byte
 	var size int
-	if err := rows.Scan(&r.Key, &r.Revision, &r.Generation, &r.Digest, &outputs, &r.Subject, &size, &r.Pushed); err != nil {
+	if err := rows.Scan(&r.Key, &r.Revision, &r.Generation, &r.Digest, &outputs, &r.Subject, &size, &r.Pushed, &r.Person); err != nil {
 		return r, err
 	}
 	if size > 0 {
@@ -136,14 +137,14 @@ CROSS JOIN LATERAL (SELECT FROM source_record
     WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = n.key AND revision = n.revision AND digest = n.digest LIMIT 1 FOR UPDATE) AS r`
 
 const insertSourceRecords = `
-INSERT INTO source_record (tenant_id, connection_id, stream, key, revision, generation, digest, outputs, subject_id, sealed, pushed)
-SELECT $1, $2, $3, n.* FROM unnest($4::bytea[], $5::integer[], $6::bigint[], $7::bytea[], $8::bytea[], $9::uuid[], $10::bytea[], $11::boolean[]) AS n
+INSERT INTO source_record (tenant_id, connection_id, stream, key, revision, generation, digest, outputs, subject_id, sealed, pushed, person)
+SELECT $1, $2, $3, n.* FROM unnest($4::bytea[], $5::integer[], $6::bigint[], $7::bytea[], $8::bytea[], $9::uuid[], $10::bytea[], $11::boolean[], $12::bytea[]) AS n
 `
 
 // orRevise completes insertSourceRecords for records that are there already.
 const orRevise = `
 ON CONFLICT (tenant_id, connection_id, stream, key) DO UPDATE SET revision = excluded.revision, generation = excluded.generation,
-    digest = excluded.digest, outputs = excluded.outputs, subject_id = excluded.subject_id, sealed = excluded.sealed, pushed = excluded.pushed`
+    digest = excluded.digest, outputs = excluded.outputs, subject_id = excluded.subject_id, sealed = excluded.sealed, pushed = excluded.pushed, person = excluded.person`
 
 // SaveSourceRecords writes records with distinct keys, in one order. Each must still be what it was when it was read: a worker that was taken for dead may wake up
 // with a page in hand, while another one reads on in the same run, and the source may push a record that a run has in hand. ErrOvertaken: what the transaction wrote
@@ -200,17 +201,20 @@ func saved(written int64, wanted int, err error) error {
 // recordColumns are the arguments of insertSourceRecords.
 func recordColumns(tx *database.Tx, connection uuid.UUID, stream int16, list []SourceRecord) []any {
 	n := len(list)
-	keys, digests, outputs, sealed := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	keys, digests, outputs, sealed, persons := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
 	revisions, generations, subjects, pushed := make([]int32, n), make([]int64, n), make([]uuid.UUID, n), make([]bool, n)
 	for i, r := range list {
 		keys[i], digests[i], outputs[i], sealed[i] = r.Key, r.Digest, packOutputs(r.Outputs), r.Sealed
 		if sealed[i] == nil {
 			sealed[i] = []byte{}
 		}
+		if persons[i] = r.Person; persons[i] == nil {
+			persons[i] = []byte{}
+		}
 		revisions[i], generations[i], subjects[i], pushed[i] = int32(r.Revision), r.Generation, r.Subject, r.Pushed
 	}
 	return []any{tx.Tenant, connection, stream, database.Byteas(keys), database.Int4s(revisions), database.Int8s(generations), database.Byteas(digests),
-		database.Byteas(outputs), database.NullUUIDs(subjects), database.Byteas(sealed), database.Bools(pushed)}
+		database.Byteas(outputs), database.NullUUIDs(subjects), database.Byteas(sealed), database.Bools(pushed), database.Byteas(persons)}
 }
 
 // TouchSourceRecords says that a snapshot had these records, unchanged, or that they were pushed so.
@@ -230,7 +234,7 @@ UPDATE source_record SET generation = $4, pushed = $6 WHERE tenant_id = $1 AND c
 // Absent gives up to limit records that the source had before the snapshot of this generation and has no more.
 func Absent(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream int16, generation int64, limit int) ([]SourceRecord, error) {
 	rows, err := tx.QueryContext(ctx, `
-SELECT key, revision, generation, digest, outputs, subject_id, length(sealed), pushed FROM source_record
+SELECT key, revision, generation, digest, outputs, subject_id, length(sealed), pushed, person FROM source_record
 WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND generation < $4 AND length(sealed) > 0 ORDER BY key LIMIT $5`,
 		tx.Tenant, connection, stream, generation, limit)
 	if err != nil {

@@ -35,6 +35,7 @@ type draft struct {
 	known   connection.SourceRecord
 	mapped  []mapped
 	subject xapi.Identifier // whose record it is; zero: nobody's
+	person  told            // what it says of its subject
 
 	verdict      verdict
 	code, reason string // of a dead letter
@@ -61,7 +62,8 @@ type drafts struct {
 	list   []*draft
 	byKey  map[string]*draft
 	bad    []connection.DeadLetter
-	same   int64 // records given twice in the page
+	same   int64    // records given twice in the page
+	linkOn []string // kinds of claim on which the connection may link
 
 	replayed bool // the records are dead letters'
 }
@@ -246,11 +248,11 @@ func (f *draft) keep() (kept []uuid.UUID, left []connection.Output) {
 }
 
 func (d *drafts) judge(f *draft) verdict {
-	same := len(f.statements) == 0 && f.known.Stored && bytes.Equal(f.known.Digest, f.digest) && !f.known.Gone()
+	same := len(f.statements) == 0 && f.known.Stored && bytes.Equal(f.known.Digest, f.digest) && !f.known.Gone() && !f.saysAnew()
 	switch {
 	case same, f.record.Deleted && (!f.known.Stored || f.known.Gone()):
 		return unchanged
-	case len(f.mapped) == 0 && f.voided == 0 && !f.record.Deleted && d.run.Mapping.Converts(d.run.Stream.Name):
+	case len(f.mapped) == 0 && f.voided == 0 && !f.record.Deleted && len(f.person.digest) == 0 && !f.saysAnew() && d.run.Mapping.Converts(d.run.Stream.Name):
 		return skipped
 	}
 	return changed

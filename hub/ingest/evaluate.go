@@ -120,6 +120,10 @@ func (d *drafts) finish(f *draft, e *mapping.Evaluation) {
 	} else if f.record.Subject != "" {
 		f.subject = d.ownAccount(f.record.Subject)
 	}
+	if err := d.told(f, e); err != nil {
+		d.failMapping(f, err)
+		return
+	}
 	for _, o := range outputs {
 		f.mapped = append(f.mapped, mapped{output: o, digest: [16]byte(d.tenant.Digest("output", o.JSON))})
 	}

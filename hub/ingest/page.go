@@ -13,6 +13,7 @@ import (
 	"github.com/lrshub/lrshub/hub/mapping"
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/hub/xapi"
 	"github.com/lrshub/lrshub/plugins/contract"
 )
@@ -92,6 +93,12 @@ func (r *Road) fill(ctx context.Context, d *drafts) error {
 	err := r.db.ReadTenant(ctx, d.run.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		if err := d.recall(ctx, tx); err != nil {
 			return err
+		}
+		if d.run.Mapping.Tells(d.run.Stream.Name) {
+			var err error
+			if d.linkOn, err = vault.LinksOn(ctx, tx, d.run.Connection); err != nil {
+				return err
+			}
 		}
 		return d.evaluate(ctx, tx)
 	})

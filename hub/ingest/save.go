@@ -29,6 +29,9 @@ func (d *drafts) subjects() []xapi.Identifier {
 		if f.verdict != unchanged && !f.subject.IsZero() {
 			list = append(list, f.subject)
 		}
+		if f.verdict != unchanged && f.verdict != dead && f.saysAnew() {
+			list = append(list, f.person.others()...)
+		}
 	}
 	return list
 }
@@ -93,6 +96,9 @@ func (d *drafts) save(ctx context.Context, tx *database.Tx, b *batch) (err error
 	if err := connection.SaveSourceRecords(ctx, tx, d.run.Connection, d.stream, list); err != nil {
 		return err
 	}
+	if err := d.tell(ctx, tx, b); err != nil {
+		return err
+	}
 	if d.run.Generation > 0 {
 		if err := connection.TouchSourceRecords(ctx, tx, d.run.Connection, d.stream, d.run.Generation, d.run.push != nil, seen); err != nil {
 			return err
@@ -113,7 +119,7 @@ func (d *drafts) mended() connection.DeadState {
 }
 
 func (d *drafts) sourceRecord(f *draft, subjects vault.Subjects) (connection.SourceRecord, error) {
-	rec := connection.SourceRecord{Key: f.key, Revision: f.revision, Generation: d.run.Generation, Digest: f.digest, Outputs: f.outputs,
+	rec := connection.SourceRecord{Person: f.person.digest, Key: f.key, Revision: f.revision, Generation: d.run.Generation, Digest: f.digest, Outputs: f.outputs,
 		Stored: f.known.Stored, Was: f.known.Version(), Pushed: d.run.push != nil}
 	if f.record.Deleted {
 		rec.Digest = []byte{}

@@ -158,9 +158,9 @@ type source struct {
 	purpose    string
 }
 
-func (w *world) connect(tenant database.TenantID, name, document string) *source {
+func (w *world) connect(tenant database.TenantID, name, document string, link ...string) *source {
 	w.Helper()
-	spec := connection.Spec{Connector: "school", Purpose: people.DefaultPurpose, Config: json.RawMessage(`{}`), Mapping: document}
+	spec := connection.Spec{Connector: "school", Purpose: people.DefaultPurpose, Config: json.RawMessage(`{}`), Mapping: document, Link: link}
 	checked, err := connection.Check(spec, contract.Description{Name: "school", Version: "1.0.0", Streams: school()})
 	if err != nil {
 		w.Fatal(err)

@@ -1,8 +1,9 @@
-// Package people holds what is known of the people in the records, beside the records: for now the
-// purposes for which a tenant handles their data. A purpose is bound to each credential and connection
+// Package people holds what is known of the people in the records, beside the records: the purposes for which a tenant handles their data, and facts
+// with validity (role, unit, location, manager, employment) that source records say of them. A purpose is bound to each credential and connection
 // and stands in every statement; the data rules open a statement only to a caller of the same purpose.
 //
-// Start with FindPurpose.
+// Start with FindPurpose (this file), and with Tell (facts.go), which stores what records say, and FactsAt (known.go), which asks what held on a date as it
+// was known on another. derive.go says how one follows from the other.
 package people
 
 import (

@@ -91,13 +91,34 @@ func LinksOn(ctx context.Context, tx *database.Tx, connection uuid.UUID) ([]stri
 
 // LinkOn sets the kinds of claim on which a connection's records may link, and links and takes back links accordingly. Errors: ErrInvalidRule.
 func (v *Vault) LinkOn(ctx context.Context, tx *database.Tx, act Act, connection uuid.UUID, on []string) error {
+	if err := lockIdentity(ctx, tx); err != nil {
+		return err
+	}
+	if err := SetRules(ctx, tx, connection, on); err != nil {
+		return err
+	}
+	if err := tell(ctx, tx, act, audit.RuleSet, nil, map[string]any{"connection": connection, "kinds": on}); err != nil {
+		return err
+	}
+	var known []uuid.UUID
+	err := tx.SelectContext(ctx, &known, `SELECT DISTINCT subject_id FROM person_claim WHERE tenant_id = $1 AND connection_id = $2 ORDER BY subject_id`, tx.Tenant, connection)
+	if err != nil {
+		return fmt.Errorf("identity: subjects of a connection: %w", err)
+	}
+	for batch := range slices.Chunk(known, 1000) {
+		if err := v.settle(ctx, tx, act, batch, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetRules sets the kinds of claim on which the records of a connection that claimed nothing yet may link: see LinkOn. Errors: ErrInvalidRule.
+func SetRules(ctx context.Context, tx *database.Tx, connection uuid.UUID, on []string) error {
 	for _, kind := range on {
 		if !slices.Contains(kinds, kind) {
 			return fmt.Errorf("%w: %q; there are %v", ErrInvalidRule, kind, kinds)
 		}
-	}
-	if err := lockIdentity(ctx, tx); err != nil {
-		return err
 	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM identity_rule WHERE tenant_id = $1 AND connection_id = $2 AND kind <> ALL($3)`, tx.Tenant, connection, database.Texts(on))
 	if err != nil {
@@ -107,16 +128,6 @@ func (v *Vault) LinkOn(ctx context.Context, tx *database.Tx, act Act, connection
 ON CONFLICT DO NOTHING`, tx.Tenant, connection, database.Texts(on))
 	if err != nil {
 		return fmt.Errorf("identity: set rules: %w", err)
-	}
-	var known []uuid.UUID
-	err = tx.SelectContext(ctx, &known, `SELECT DISTINCT subject_id FROM person_claim WHERE tenant_id = $1 AND connection_id = $2 ORDER BY subject_id`, tx.Tenant, connection)
-	if err != nil {
-		return fmt.Errorf("identity: subjects of a connection: %w", err)
-	}
-	for batch := range slices.Chunk(known, 1000) {
-		if err := v.settle(ctx, tx, act, batch, nil); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -270,4 +281,10 @@ func columnsOf(list []claimRow) (streams, records, subjects, names, issuers, bli
 // tell writes the audit event of a change of who is who.
 func tell(ctx context.Context, tx *database.Tx, act Act, kind string, subjects []uuid.UUID, fields map[string]any) error {
 	return audit.Record(ctx, tx, act.Now, audit.Event{Kind: kind, Actor: act.Actor, Purpose: act.Purpose, Subjects: subjects, Fields: fields})
+}
+
+// FactKey is the blind index of a fact's value among those of its kind; 16 bytes.
+func (t *Tenant) FactKey(kind, value string) []byte {
+	s := t.index.sum("fact", []byte(kind), []byte(value))
+	return s[:16]
 }

@@ -49,3 +49,25 @@ WHERE o.tenant_id = $1 AND o.id = $2 ORDER BY s.id LIMIT $3`, tx.Tenant, subject
 	}
 	return list, nil
 }
+
+// People gives, for each of these subjects that is there, all that are one person with it, itself included, in one order.
+func (v *Vault) People(ctx context.Context, tx *database.Tx, subjects []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error) {
+	rows, err := tx.QueryContext(ctx, `
+SELECT n.id, s.id FROM unnest($2::uuid[]) AS n(id)
+CROSS JOIN LATERAL (SELECT person_id FROM subject WHERE tenant_id = $1 AND id = n.id LIMIT 1) AS o
+CROSS JOIN LATERAL (SELECT id FROM subject WHERE tenant_id = $1 AND person_id = o.person_id ORDER BY id LIMIT $3) AS s
+ORDER BY n.id, s.id`, tx.Tenant, database.UUIDs(sorted(subjects)), maxLinked)
+	if err != nil {
+		return nil, fmt.Errorf("vault: subjects of people: %w", err)
+	}
+	defer rows.Close()
+	people := make(map[uuid.UUID][]uuid.UUID, len(subjects))
+	for rows.Next() {
+		var of, linked uuid.UUID
+		if err := rows.Scan(&of, &linked); err != nil {
+			return nil, err
+		}
+		people[of] = append(people[of], linked)
+	}
+	return people, rows.Err()
+}
