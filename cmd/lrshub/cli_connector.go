@@ -15,13 +15,26 @@ import (
 )
 
 func connectorCommand(r *remote) *cobra.Command {
-	return use("connector", "Kinds of source system", r, connectorList(r), connectorDescribe(r), connectorNew(r), connectorTest(r), connectorRecord(r), connectorServe())
+	return use("connector", "Kinds of source system", r, connectorList(r), connectorDescribe(r), connectorNew(r), connectorTest(r), connectorRecord(r),
+		connectorInstall(r), connectorUpgrade(r), connectorRemove(r), connectorServe())
 }
 
-var connectorColumns = []column[sdk.Description]{
-	{"name", func(d sdk.Description) string { return d.Name }},
-	{"version", func(d sdk.Description) string { return d.Version }},
-	{"summary", func(d sdk.Description) string { return d.Summary }},
+// listedConnector is a connector as the API shows it.
+type listedConnector struct {
+	sdk.Description
+	SHA256 string `json:"sha256,omitempty"` // "": built in
+}
+
+var connectorColumns = []column[listedConnector]{
+	{"name", func(c listedConnector) string { return c.Name }},
+	{"version", func(c listedConnector) string { return c.Version }},
+	{"program", func(c listedConnector) string {
+		if c.SHA256 == "" {
+			return "built in"
+		}
+		return "sha256 " + c.SHA256[:min(12, len(c.SHA256))]
+	}},
+	{"summary", func(c listedConnector) string { return c.Summary }},
 }
 
 func connectorList(r *remote) *cobra.Command {
@@ -29,7 +42,7 @@ func connectorList(r *remote) *cobra.Command {
 		Use: "list", Short: "List connectors", Args: exactly(),
 		Example: `  lrshub connector list`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var list listOf[sdk.Description]
+			var list listOf[listedConnector]
 			if err := r.call(c.Context(), http.MethodGet, "/connectors", nil, &list); err != nil {
 				return err
 			}
@@ -43,12 +56,12 @@ func connectorDescribe(r *remote) *cobra.Command {
 		Use: "describe NAME", Short: "Show what a connector says of itself, the schema of its configuration included", Args: exactly("NAME"),
 		Example: `  lrshub connector describe csv -o json`,
 		RunE: func(c *cobra.Command, args []string) error {
-			var d sdk.Description
+			var d listedConnector
 			if err := r.call(c.Context(), http.MethodGet, "/connectors/"+url.PathEscape(args[0]), nil, &d); err != nil {
 				return err
 			}
 			if err := showOne(r, d, append(connectorColumns,
-				column[sdk.Description]{"streams", func(d sdk.Description) string { return streamNames(d.Streams) }})...); err != nil || r.output != "table" {
+				column[listedConnector]{"streams", func(d listedConnector) string { return streamNames(d.Streams) }})...); err != nil || r.output != "table" {
 				return err
 			}
 			fmt.Println("configuration (JSON Schema):")

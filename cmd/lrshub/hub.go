@@ -16,6 +16,7 @@ import (
 	"github.com/lrshub/lrshub/hub/lrs"
 	"github.com/lrshub/lrshub/hub/oauth"
 	"github.com/lrshub/lrshub/hub/receive"
+	"github.com/lrshub/lrshub/plugins/host/installed"
 )
 
 // process is one hub process: what serves, what works, or both.
@@ -136,8 +137,8 @@ func (p *process) handler(stopping <-chan struct{}, pushes http.Handler) (http.H
 	mux.Handle(lrs.Path, lrs.Handler(authenticator{p.rooms}, p.gate, p.ingest, p.disclose))
 	mux.Handle(api.Path, api.Handler(api.Rooms{
 		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Desk: desk, Host: p.host, Temporal: p.temporal,
-		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), PrepareTenant: p.prepareTenant, RestartAudit: p.restartAudit,
-		Stopping: stopping,
+		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), Installed: installed.Folder(p.settings.Installed),
+		PrepareTenant: p.prepareTenant, RestartAudit: p.restartAudit, Stopping: stopping,
 	}))
 	tokens := oauth.Handler(oauth.Rooms{DB: p.db, Clients: p.clients, PublicURL: p.settings.PublicURL})
 	mux.Handle(oauth.Path, tokens)

@@ -24,6 +24,7 @@ type settings struct {
 	AuditDir    string // signing key and anchor of the audit log, outside Postgres
 	BlobsDir    string // attachments that are too large for Postgres; "": there are none
 	RunDir      string // sockets of connectors
+	Installed   string // programs of third parties' connectors; "": there are none
 	Listen      string
 	PublicURL   string // under which clients reach the hub; also the home page of the hub's own accounts
 	SignIn      signInSettings
@@ -61,6 +62,7 @@ var variables = []variable{
 	{"LRSHUB_AUDIT_DIR", "", "folder of the audit log's signing key and anchor, shared by all hubs", func(s *settings) *string { return &s.AuditDir }},
 	{"LRSHUB_BLOBS_DIR", "", "folder of large attachments, shared by all hubs; without it attachments above 64 KiB are refused", func(s *settings) *string { return &s.BlobsDir }},
 	{"LRSHUB_RUN_DIR", filepath.Join(os.TempDir(), "lrshub"), "folder for connectors' sockets", func(s *settings) *string { return &s.RunDir }},
+	{"LRSHUB_CONNECTORS_DIR", "", "folder of third parties' connectors, which `lrshub connector install` fills on each node", func(s *settings) *string { return &s.Installed }},
 	{"LRSHUB_LISTEN", "127.0.0.1:8080", "address to listen on", func(s *settings) *string { return &s.Listen }},
 	{"LRSHUB_PUBLIC_URL", "", "URL under which clients reach the hub; must not change: it names the hub's own accounts", func(s *settings) *string { return &s.PublicURL }},
 	{"LRSHUB_JWT_ISSUER", "", "URL of an OpenID provider whose JWTs are taken of clients made with --jwt-subject", func(s *settings) *string { return &s.SignIn.Issuer }},

@@ -76,6 +76,9 @@ func (o *upOptions) checkPublicURL() error {
 	return nil
 }
 
+// connectorsFolder holds the programs of third parties' connectors.
+const connectorsFolder = "connectors"
+
 // dataFormat is the version of the data folder's layout. A folder of a later one is left alone.
 const dataFormat = 1
 
@@ -242,7 +245,7 @@ func (f *folder) prepare(ctx context.Context, o upOptions, pg *postgres.Server, 
 	s.DatabaseURL = app.String()
 	s.Namespace = temporal.Namespace
 	s.KeysDir, s.AuditDir, s.RunDir, s.BlobsDir = f.file("keys"), f.file("audit"), f.file("run"), f.file("blobs")
-	s.Listen, s.SignIn = address, o.signIn
+	s.Listen, s.SignIn, s.Installed = address, o.signIn, f.file(connectorsFolder)
 	s.Connectors = connectorSettings{AllowNoNamespace: o.noNamespace, Hide: []string{f.path}, Show: []string{f.file("demo")}}
 	s.master = func() (tink.AEAD, error) { return vault.MasterKeyFile(f.file("master.key")) }
 	if s.PublicURL, err = f.once("public-url", func() (string, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/records"
 	"github.com/lrshub/lrshub/plugins/host"
+	"github.com/lrshub/lrshub/plugins/host/installed"
 	"github.com/lrshub/lrshub/workflows/codec"
 	"github.com/lrshub/lrshub/workflows/sync"
 )
@@ -50,7 +51,7 @@ func (r *rooms) openHost() (*host.Host, error) {
 		return nil, fmt.Errorf("folder for connectors' sockets: %w", err)
 	}
 	return host.New(host.Options{
-		SocketDir: r.settings.RunDir, Builtin: builtin(), Logger: slog.Default(), AllowNoNamespace: r.settings.Connectors.AllowNoNamespace,
+		SocketDir: r.settings.RunDir, Builtin: builtin(), Installed: installed.Folder(r.settings.Installed).Program, Logger: slog.Default(), AllowNoNamespace: r.settings.Connectors.AllowNoNamespace,
 		Hide: append(r.settings.private(), r.settings.Connectors.Hide...), Show: r.settings.Connectors.Show,
 	}), nil
 }

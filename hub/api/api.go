@@ -23,6 +23,7 @@ import (
 	"github.com/lrshub/lrshub/hub/ingest"
 	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/plugins/host"
+	"github.com/lrshub/lrshub/plugins/host/installed"
 )
 
 // Path is where the face is mounted.
@@ -43,8 +44,9 @@ type Rooms struct {
 	Anchor   *audit.Anchor
 	Now      func() time.Time
 	Version  string
-	// Connectors lists the connectors that there are.
+	// Connectors lists the connectors that are built in, Installed holds those of third parties.
 	Connectors []string
+	Installed  installed.Folder
 	// RestartAudit lets a tenant's log go on after a restore (audit.Sequencer.Restart).
 	RestartAudit func(ctx context.Context, tenant database.TenantID, actor string) (audit.Checkpoint, error)
 	// PrepareTenant gives a new tenant its keys, purpose and grants.
@@ -78,6 +80,7 @@ func Handler(rooms Rooms) http.Handler {
 	f.purposes()
 	f.tenants()
 	f.connectors()
+	f.upgrades()
 	f.connections()
 	f.syncs()
 	f.entries()

@@ -111,13 +111,19 @@ func (f *face) describe(ctx context.Context, spec connection.Spec) (sdk.Descript
 	if err != nil {
 		return d, err
 	}
-	return p.Describe(ctx, public)
+	if d, err = p.Describe(ctx, public); spec.Checksum != "" {
+		d.Name = spec.Connector // it is installed under a name of this hub's
+	}
+	return d, err
 }
 
 func (f *face) addConnection(ctx context.Context, caller access.Caller, in *newConnection) (*body[connection.Connection], error) {
 	spec := in.Body.Spec
 	if spec.Purpose == "" {
 		spec.Purpose = caller.Purpose
+	}
+	if err := f.pin(&spec); err != nil {
+		return nil, err
 	}
 	d, err := f.describe(ctx, spec)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/lrshub/lrshub/hub/xapi"
 	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/host"
+	"github.com/lrshub/lrshub/plugins/host/installed"
 	"github.com/lrshub/lrshub/workflows/sync"
 )
 
@@ -89,6 +90,8 @@ var kinds = []struct {
 	{connection.ErrName, http.StatusUnprocessableEntity},
 	{connection.ErrFile, http.StatusUnprocessableEntity},
 	{mapping.ErrDocument, http.StatusUnprocessableEntity},
+	{installed.ErrUnknown, http.StatusNotFound},
+	{installed.ErrUnknown, http.StatusNotFound},
 	{host.ErrUnknown, http.StatusUnprocessableEntity},
 	{host.ErrChecksum, http.StatusUnprocessableEntity},
 	{host.ErrNoNamespace, http.StatusBadGateway},

@@ -49,7 +49,7 @@ const (
 	// AuthRefused: a request without a valid credential. Fields: reason (a code).
 	AuthRefused = "auth.refused"
 
-	// Connections. Fields: connection, connector, mapping (a version).
+	// Connections. Fields: connection, connector, mapping (a version); checksum where the program that it is pinned to changed.
 	ConnectionAdded   = "connection.added"
 	ConnectionChanged = "connection.changed"
 	ConnectionPaused  = "connection.paused"

@@ -34,7 +34,9 @@ type Options struct {
 	Executable string
 	// Builtin lists the names of the connectors that Executable serves, for error messages.
 	Builtin []string
-	Logger  *slog.Logger
+	// Installed finds the program of a third party's connector by name and SHA-256, for a Plugin without path. nil: there are none.
+	Installed func(name, sha256 string) (path string, err error)
+	Logger    *slog.Logger
 	// AllowNoNamespace starts connectors even where they cannot be cut off from the network and from what Hide names. As much of
 	// it as the kernel permits is done all the same.
 	AllowNoNamespace bool
@@ -96,8 +98,8 @@ func set[T comparable](value *T, otherwise T) {
 // Plugin names a connector: built in, or a program of a third party.
 type Plugin struct {
 	Connector string // its name
-	Path      string // of the program; "" for a built-in connector
-	SHA256    string // hex; needed with Path
+	Path      string // of the program; "" for a built-in connector, and for one that Options.Installed finds
+	SHA256    string // hex; "" for a built-in connector only
 }
 
 // Session is the connection a process is started for.

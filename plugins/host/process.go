@@ -69,6 +69,11 @@ func (h *Host) Start(ctx context.Context, p Plugin, s Session) (*Process, error)
 }
 
 func (h *Host) command(p Plugin) (cmd *exec.Cmd, program *os.File, err error) {
+	if p.Path == "" && p.SHA256 != "" && !contains(h.options.Builtin, p.Connector) && h.options.Installed != nil {
+		if p.Path, err = h.options.Installed(p.Connector, p.SHA256); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
+	}
 	if p.Path == "" {
 		path, args, err := h.builtin(p.Connector)
 		if err != nil {

@@ -52,7 +52,7 @@ type Deps struct {
 	Vault *vault.Vault
 	Road  Road
 	Host  *host.Host
-	// Plugin finds a connector's program. nil: there are built-in ones only.
+	// Plugin finds a connector's program. nil: the host does.
 	Plugin func(connector, checksum string) (host.Plugin, error)
 	Now    func() time.Time
 	Log    *slog.Logger
@@ -69,10 +69,7 @@ type Deps struct {
 func (d Deps) withDefaults() Deps {
 	if d.Plugin == nil {
 		d.Plugin = func(connector, checksum string) (host.Plugin, error) {
-			if checksum != "" {
-				return host.Plugin{}, fmt.Errorf("%w: %s is not built in, and this worker has no folder of connectors", host.ErrUnknown, connector)
-			}
-			return host.Plugin{Connector: connector}, nil
+			return host.Plugin{Connector: connector, SHA256: checksum}, nil
 		}
 	}
 	if d.Log == nil {
