@@ -40,6 +40,10 @@ func Check(spec Spec, d contract.Description) (Checked, error) {
 	if spec.Purpose == "" {
 		wrong = append(wrong, spec.wrong("purpose", "is missing: say for which purpose these records are kept, in the file or with --purpose"))
 	}
+	if spec.Mapping == "" {
+		spec.Mapping = impliedMapping(d.Streams)
+		c.spec = spec
+	}
 	var err error
 	if c.schedule, err = parseSchedule(spec.Schedule); err != nil {
 		wrong = append(wrong, spec.wrong("schedule", "%w", err))
@@ -86,6 +90,21 @@ func checkAlert(spec Spec) error {
 	return nil
 }
 
+// impliedMapping is that of a connector all of whose streams are statements, which need none; "" if they do.
+func impliedMapping(streams []contract.Stream) string {
+	text := "name: statements\nversion: 1\nabout: The source's statements, kept as they are.\nstreams:\n"
+	for _, s := range streams {
+		if !s.Statements {
+			return ""
+		}
+		text += "  " + s.Name + ":\n"
+	}
+	if len(streams) == 0 {
+		return ""
+	}
+	return text
+}
+
 // checkMapping loads the mapping and lists the fields that it names.
 func checkMapping(spec Spec, streams []contract.Stream) ([]MappedStream, error) {
 	if spec.Mapping == "" {
@@ -97,6 +116,9 @@ func checkMapping(spec Spec, streams []contract.Stream) ([]MappedStream, error) 
 	}
 	var list []MappedStream
 	for _, name := range m.Streams() {
+		if described, _ := (contract.Description{Streams: streams}).Stream(name); described.Statements && m.Converts(name) {
+			return nil, spec.wrong("mapping", "stream %s brings statements, which are kept as they are: write only %s:, or leave the mapping out", name, name)
+		}
 		s := MappedStream{Name: name, Fields: m.Fields(name)}
 		for _, l := range m.Lookups(name) {
 			if l.Many { // stored records are found by their whole key only

@@ -40,6 +40,7 @@ type draft struct {
 	verdict      verdict
 	code, reason string // of a dead letter
 	outputs      []connection.Output
+	delivery     *Delivery  // of a stream of statements: what came with the statement's attachments
 	statements   []Incoming // new ones, voidings included
 	voided       int
 	revision     int

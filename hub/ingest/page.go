@@ -90,6 +90,9 @@ func (r *Road) draft(ctx context.Context, run Run, page contract.Page) (*drafts,
 
 // fill maps the drafts' records against what is known of them.
 func (r *Road) fill(ctx context.Context, d *drafts) error {
+	if d.run.Stream.Statements {
+		return d.take()
+	}
 	err := r.db.ReadTenant(ctx, d.run.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		if err := d.recall(ctx, tx); err != nil {
 			return err
@@ -124,6 +127,14 @@ func (r *Road) empty(ctx context.Context, run Run) (*drafts, error) {
 
 // commit writes what was drafted.
 func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *drafts) (Counts, error) {
+	counts, err := r.writePage(ctx, run, page, d)
+	if run.Stream.Statements && errors.Is(err, records.ErrConflict) {
+		return r.apart(ctx, run, page, d)
+	}
+	return counts, err
+}
+
+func (r *Road) writePage(ctx context.Context, run Run, page contract.Page, d *drafts) (Counts, error) {
 	list := d.statements()
 	verbs, err := r.verbs(ctx, run.Tenant, list)
 	if err != nil {
@@ -131,6 +142,7 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 	}
 	counts := d.counts(page)
 	var b *batch
+	var w written
 	err = r.db.Tenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
 		purpose, err := people.FindPurpose(ctx, tx, run.Purpose)
 		if err != nil {
@@ -138,7 +150,7 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 		}
 		b, err = r.seal(ctx, tx, origin{
 			authority: r.Authority("connection", run.Connection), purpose: purpose.ID, connection: run.Connection,
-			catalogue: run.Mapping.Catalogue, verbs: verbs,
+			catalogue: run.Mapping.Catalogue, verbs: verbs, imported: run.Stream.Statements, contents: d.contents(),
 		}, list, d.subjects())
 		if err != nil {
 			return err
@@ -153,9 +165,11 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 		if err := r.hold(ctx, tx, run); err != nil {
 			return err
 		}
-		w, err := b.store(ctx, tx, position)
-		if err != nil {
+		if w, err = b.store(ctx, tx, position); err != nil {
 			return err
+		}
+		if run.Stream.Statements {
+			d.settleCounts(&counts, w.stored)
 		}
 		if err := d.save(ctx, tx, b); err != nil {
 			return err
@@ -171,6 +185,9 @@ func (r *Road) commit(ctx context.Context, run Run, page contract.Page, d *draft
 			"connection": run.Connection, "records": counts.Records, "voided": counts.Voided, "dead": counts.Dead,
 		}))
 	})
+	if !errors.Is(err, records.ErrConflict) {
+		d.release(w.stored, err)
+	}
 	if err != nil {
 		return Counts{}, fmt.Errorf("store a page of %s: %w", run.Stream.Name, err)
 	}

@@ -66,7 +66,7 @@ func (r *Road) replay(ctx context.Context, run Run, letters []connection.DeadLet
 // readable tells whether a letter's content is a record: one that failed in the hub, not on its way to it.
 func readable(code string) bool {
 	switch code {
-	case "mapping", "missing_lookup", "invalid_statement":
+	case "mapping", "missing_lookup", "invalid_statement", "invalid_attachment", "conflict":
 		return true
 	}
 	return false

@@ -59,6 +59,9 @@ func (d *drafts) counts(page contract.Page) Counts {
 
 // seal seals what is now known of the page's records.
 func (d *drafts) seal(subjects vault.Subjects) error {
+	if d.run.Stream.Statements {
+		return nil
+	}
 	return each(len(d.list), func(i int) (err error) {
 		f := d.list[i]
 		if f.verdict != unchanged && f.verdict != dead {
@@ -83,7 +86,10 @@ func (d *drafts) save(ctx context.Context, tx *database.Tx, b *batch) (err error
 			letter.Code, letter.Reason = f.code, f.reason
 			letters = append(letters, letter)
 			continue
-		default:
+		case changed, skipped:
+			if d.run.Stream.Statements {
+				break
+			}
 			if b.moved.Of(f.subject) != nil {
 				if f.source, err = d.sourceRecord(f, b.subjects); err != nil {
 					return err

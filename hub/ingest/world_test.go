@@ -46,6 +46,7 @@ func school() []contract.Stream {
 			{Name: "id", Type: contract.Int}, {Name: "title", Type: contract.String}, opt("course", contract.String)}},
 		{Name: "course", Key: []string{"code"}, Mode: contract.Snapshot, Fields: []contract.Field{
 			{Name: "code", Type: contract.String}, {Name: "name", Type: contract.String}}},
+		contract.StatementStream("kept"),
 	}
 }
 

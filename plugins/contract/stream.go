@@ -6,6 +6,7 @@
 package contract
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -69,6 +70,38 @@ type Stream struct {
 	// does not say SnapshotComplete; changed, it brings everything. Others are never given such a cursor: one that took it for the place to go
 	// on from would bring nothing, call the snapshot complete, and have every record taken back.
 	Compares bool `json:"compares,omitempty"`
+	// Statements says that the records are xAPI statements (StatementRecord), which the hub keeps as they are: no mapping converts them, and
+	// no field of them is left out. Such a stream is incremental and has no deletes: voiding statements say what is gone.
+	Statements bool `json:"statements,omitempty"`
+}
+
+// StatementStream is a stream of statements.
+func StatementStream(name string) Stream {
+	text := func(name string) Field { return Field{Name: name, Type: String} }
+	return Stream{
+		Name: name, Key: []string{"id"}, Mode: Incremental, Statements: true,
+		Fields: []Field{
+			text("id"), {Name: "version", Type: String, Optional: true}, {Name: "statement", Type: Any},
+			{Name: "attachments", Type: List, Optional: true, Elem: &Field{Type: Object, Fields: []Field{
+				text("sha2"), {Name: "contentType", Type: String, Optional: true}, text("data")}}},
+		},
+	}
+}
+
+// StatementRecord is a record of a StatementStream.
+type StatementRecord struct {
+	ID        string          `json:"id"`                // the statement's
+	Version   string          `json:"version,omitempty"` // of xAPI, as in X-Experience-API-Version; "": 1.0.3
+	Statement json.RawMessage `json:"statement"`         // as the source gave it
+	// Attachments hold the contents of the statement's attachments; nil: the source was not asked for them. All that have no fileUrl must be there.
+	Attachments []Attachment `json:"attachments,omitzero"`
+}
+
+// Attachment is the content of one attachment.
+type Attachment struct {
+	SHA2        string `json:"sha2"`
+	ContentType string `json:"contentType,omitempty"`
+	Data        []byte `json:"data"` // base64 in JSON
 }
 
 // Validate says whether the stream's description makes sense; the error wraps ErrSchema and names the field.
@@ -97,6 +130,9 @@ func (s Stream) Validate() error {
 		}
 	default:
 		return fmt.Errorf("%w: stream %q: deletes is none, tombstone or absence, not %q", ErrSchema, s.Name, s.Deletes)
+	}
+	if s.Statements && (s.Mode != Incremental || s.Deletes != "" && s.Deletes != DeletesNone) {
+		return fmt.Errorf("%w: stream %q: statements are incremental and have no deletes", ErrSchema, s.Name)
 	}
 	if s.Compares && s.Mode == Incremental {
 		return fmt.Errorf("%w: stream %q: only a snapshot compares", ErrSchema, s.Name)

@@ -34,6 +34,9 @@ func newPlan(s contract.Stream, fields []string) (*plan, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	if s.Statements {
+		fields = nil // a statement is kept as it is
+	}
 	p := &plan{stream: s, root: &node{kind: contract.Object, key: -1, keep: true}}
 	root := contract.Field{Type: contract.Object, Fields: s.Fields}
 	if fields == nil {

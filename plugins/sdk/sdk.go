@@ -33,6 +33,8 @@ type (
 	Description = contract.Description
 	// Stream describes one kind of record.
 	Stream = contract.Stream
+	// StatementRecord is a record of a stream of statements, which contract.StatementStream describes.
+	StatementRecord = contract.StatementRecord
 	// Field is one named value of a record.
 	Field = contract.Field
 	// Auth tells the hub to add one secret to every request to a host.

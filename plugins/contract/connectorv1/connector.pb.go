@@ -317,9 +317,10 @@ type Stream struct {
 	Fields        []*Field               `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
 	Key           []string               `protobuf:"bytes,3,rep,name=key,proto3" json:"key,omitempty"`
 	Subject       string                 `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
-	Deletes       string                 `protobuf:"bytes,5,opt,name=deletes,proto3" json:"deletes,omitempty"`    // none, tombstone, absence
-	Mode          string                 `protobuf:"bytes,6,opt,name=mode,proto3" json:"mode,omitempty"`          // incremental, snapshot
-	Compares      bool                   `protobuf:"varint,7,opt,name=compares,proto3" json:"compares,omitempty"` // a snapshot: knows an unchanged source by the cursor of a finished one
+	Deletes       string                 `protobuf:"bytes,5,opt,name=deletes,proto3" json:"deletes,omitempty"`        // none, tombstone, absence
+	Mode          string                 `protobuf:"bytes,6,opt,name=mode,proto3" json:"mode,omitempty"`              // incremental, snapshot
+	Compares      bool                   `protobuf:"varint,7,opt,name=compares,proto3" json:"compares,omitempty"`     // a snapshot: knows an unchanged source by the cursor of a finished one
+	Statements    bool                   `protobuf:"varint,8,opt,name=statements,proto3" json:"statements,omitempty"` // records are xAPI statements, kept as they are
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -399,6 +400,13 @@ func (x *Stream) GetMode() string {
 func (x *Stream) GetCompares() bool {
 	if x != nil {
 		return x.Compares
+	}
+	return false
+}
+
+func (x *Stream) GetStatements() bool {
+	if x != nil {
+		return x.Statements
 	}
 	return false
 }
@@ -2991,7 +2999,7 @@ const file_connector_proto_rawDesc = "" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x16\n" +
 	"\x06secret\x18\x03 \x01(\tR\x06secret\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x16\n" +
-	"\x06prefix\x18\x05 \x01(\tR\x06prefix\"\xc6\x01\n" +
+	"\x06prefix\x18\x05 \x01(\tR\x06prefix\"\xe6\x01\n" +
 	"\x06Stream\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\x06fields\x18\x02 \x03(\v2\x1a.lrshub.connector.v1.FieldR\x06fields\x12\x10\n" +
@@ -2999,7 +3007,10 @@ const file_connector_proto_rawDesc = "" +
 	"\asubject\x18\x04 \x01(\tR\asubject\x12\x18\n" +
 	"\adeletes\x18\x05 \x01(\tR\adeletes\x12\x12\n" +
 	"\x04mode\x18\x06 \x01(\tR\x04mode\x12\x1a\n" +
-	"\bcompares\x18\a \x01(\bR\bcompares\"\xaf\x01\n" +
+	"\bcompares\x18\a \x01(\bR\bcompares\x12\x1e\n" +
+	"\n" +
+	"statements\x18\b \x01(\bR\n" +
+	"statements\"\xaf\x01\n" +
 	"\x05Field\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x122\n" +

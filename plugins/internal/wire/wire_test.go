@@ -19,7 +19,7 @@ func TestDescription(t *testing.T) {
 		Name: "n", Version: "v", Summary: "s", ConfigSchema: "{}", Hosts: []string{"h"}, Secrets: []string{"x"}, Rate: 1.5,
 		Auth: []contract.Auth{{Kind: "header", Host: "h", Secret: "x", Name: "N", Prefix: "p"}},
 		Streams: []contract.Stream{{
-			Name: "s", Key: []string{"a"}, Subject: "a", Deletes: "absence", Mode: "snapshot", Compares: true,
+			Name: "s", Key: []string{"a"}, Subject: "a", Deletes: "absence", Mode: "snapshot", Compares: true, Statements: true,
 			Fields: []contract.Field{
 				{Name: "a", Type: "int", Optional: true},
 				{Name: "o", Type: "object", Fields: []contract.Field{{Name: "l", Type: "list", Elem: &contract.Field{Type: "map", Elem: &contract.Field{Type: "any"}}}}},
