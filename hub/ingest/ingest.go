@@ -3,7 +3,8 @@
 //
 // Start with Road. Statements (statements.go) takes what an xAPI client posts, Delivery (attachment.go) what it posts with attachments; Page (page.go), or Pages (pages.go) for one after another, takes a page of a source's
 // records, maps it and stores statements, source records, dead letters, cursor and progress together. Both end in
-// the same two steps (this file): seal, which finds the subjects and makes rows that name nobody (seal.go), and store.
+// the same two steps (this file): seal, which finds the subjects and makes rows that name nobody (seal.go), and store. What clients post in small portions has a shorter way
+// (small.go) and goes together with what comes at the same time (turns.go).
 package ingest
 
 import (
