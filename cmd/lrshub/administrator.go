@@ -23,7 +23,7 @@ type localHub struct {
 const administratorName = "local administrator"
 
 // administratorScopes leave out define: what the administrator tries out stays sealed, activities too.
-var administratorScopes = []string{"admin", "all/read", "statements/write", "statements/import", "state", "profile"}
+var administratorScopes = []string{"admin", "all/read", "statements/write", "statements/import", "state", "profile", "persons/write"}
 
 // administrator gives the local administrator's token in the file of this name, and makes the client when there is no such file; an earlier one is
 // revoked then.

@@ -75,7 +75,7 @@ func addUses(root *cobra.Command) {
 	flags.BoolVarP(&r.quiet, "quiet", "q", false, "print results only")
 	for _, c := range []*cobra.Command{
 		clientCommand(r), purposeCommand(r), tenantCommand(r), connectorCommand(r), connectionCommand(r), syncCommand(r), mappingCommand(r),
-		deadLetterCommand(r), recordCommand(r), statementCommand(r), auditCommand(r),
+		deadLetterCommand(r), recordCommand(r), personCommand(r), statementCommand(r), auditCommand(r),
 	} {
 		c.GroupID = "use"
 		if c.PersistentFlags().Lookup("data") == nil {

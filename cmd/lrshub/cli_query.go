@@ -118,15 +118,21 @@ func (q *search) read(texts map[string]*string) (err error) {
 			}
 		}
 	}
-	switch text := *texts["agent"]; {
-	case strings.HasPrefix(text, "mailto:"):
-		q.Agent, err = json.Marshal(map[string]string{"mbox": text})
-	case text != "" && !json.Valid([]byte(text)):
-		return usage(`--agent is JSON such as {"account":{"homePage":"https://school.example","name":"ann"}}, or mailto: and an address`)
-	case text != "":
-		q.Agent = json.RawMessage(text)
-	}
+	q.Agent, err = parseAgent(*texts["agent"])
 	return err
+}
+
+// parseAgent reads the flag --agent: nil if it is empty.
+func parseAgent(text string) (json.RawMessage, error) {
+	switch {
+	case strings.HasPrefix(text, "mailto:"):
+		return json.Marshal(map[string]string{"mbox": text})
+	case text != "" && !json.Valid([]byte(text)):
+		return nil, usage(`--agent is JSON such as {"account":{"homePage":"https://school.example","name":"ann"}}, or mailto: and an address`)
+	case text != "":
+		return json.RawMessage(text), nil
+	}
+	return nil, nil
 }
 
 func parseSpan(text string) (s span, err error) {

@@ -19,7 +19,8 @@ func TestWrongCommandLines(t *testing.T) {
 		"client create reader --scope statements/read --expires soon", "client update reader --expires -1h", "up --jwt-issuer https://login.example.org",
 		"up --jwt-issuer http://login.example.org --jwt-audience hub", "up --trusted-proxies campus", "statement export --limit -1", "statement export -o csv",
 		"statement follow --after x --from-start", "statement follow -o csv", "statement query --success perhaps", "statement query --scaled high", "statement query --since soon",
-		"statement query --agent ann", "statement query --limit 0",
+		"statement query --agent ann", "statement query --limit 0", "person show", "person show --agent ann", "person show --agent mailto:a@b.example --as-of soon", "person link",
+		"person review 1", "person review 1 2 --same", "person rule staff --on mailbox --nothing",
 	} {
 		root := command()
 		root.SetArgs(append(strings.Fields(line), hub...))

@@ -55,6 +55,7 @@ const (
 	Syncs            = "syncs"
 	DeadLetters      = "dead-letters"
 	Entries          = "entries" // records that people enter
+	Persons          = "persons" // who is who, and what is known of people beside statements
 	Audit            = "audit"
 	Clients          = "clients"
 	Tenants          = "tenants"
@@ -65,13 +66,13 @@ const (
 var (
 	actions   = []string{Read, Write, Define, Manage}
 	resources = []string{
-		Statements, Export, Import, Activities, Agents, State, AgentProfiles, ActivityProfiles, Connections, Mappings, Syncs, DeadLetters, Entries, Audit, Clients, Tenants,
+		Statements, Export, Import, Activities, Agents, State, AgentProfiles, ActivityProfiles, Connections, Mappings, Syncs, DeadLetters, Entries, Persons, Audit, Clients, Tenants,
 		Purposes, Policy,
 	}
 	scopes = []string{
 		"statements/write", "statements/read", "statements/read/pseudonymised", "statements/read/mine", "statements/import", "define",
 		"state", "state/read", "profile", "agents_profile", "agents_profile/read", "activities_profile", "activities_profile/read",
-		"all/read", "all", "admin", "connections/read", "connections/write", "records/enter", "audit/read",
+		"all/read", "all", "admin", "connections/read", "connections/write", "records/enter", "persons/read", "persons/write", "audit/read",
 	}
 )
 

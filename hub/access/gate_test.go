@@ -84,6 +84,8 @@ var allowed = map[string]string{
 	"statements/import":             "statements:import:write",
 	"state":                         "state:read state:write",
 	"records/enter":                 "entries:write",
+	"persons/read":                  "persons:read",
+	"persons/write":                 "persons:read persons:write",
 	"state/read":                    "state:read",
 	"profile":                       "agent-profiles:read agent-profiles:write activity-profiles:read activity-profiles:write",
 	"agents_profile":                "agent-profiles:read agent-profiles:write",

@@ -84,6 +84,7 @@ func Handler(rooms Rooms) http.Handler {
 	f.connections()
 	f.syncs()
 	f.entries()
+	f.persons()
 	f.mappings()
 	f.statements()
 	f.feed()

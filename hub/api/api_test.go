@@ -31,6 +31,7 @@ type office struct {
 	clients *auth.Clients
 	handler http.Handler
 	ingest  *ingest.Road
+	vault   *vault.Vault
 	stop    chan struct{}
 	broken  error // what PrepareTenant fails with
 }
@@ -75,6 +76,7 @@ func newOfficeWith(t *testing.T, options auth.Options) *office {
 		}
 	}
 	v, dictionary := vault.New(keys), records.NewDictionary(o.db)
+	o.vault = v
 	o.ingest, o.stop = ingest.New(o.db, v, dictionary, "https://hub.example", time.Now), make(chan struct{})
 	o.handler = api.Handler(api.Rooms{
 		DB: o.db, Vault: v, Gate: gate, Clients: o.clients, Now: time.Now, Version: "test", PrepareTenant: prepare, Stopping: o.stop,

@@ -18,6 +18,7 @@ import (
 	"github.com/lrshub/lrshub/hub/mapping"
 	"github.com/lrshub/lrshub/hub/people"
 	"github.com/lrshub/lrshub/hub/records"
+	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/hub/xapi"
 	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/host"
@@ -102,6 +103,13 @@ var kinds = []struct {
 	{people.ErrUnknownPurpose, http.StatusUnprocessableEntity},
 	{people.ErrInvalidPurpose, http.StatusUnprocessableEntity},
 	{auth.ErrInvalidClient, http.StatusUnprocessableEntity},
+	{vault.ErrUnknownSubject, http.StatusNotFound},
+	{vault.ErrUnknownReview, http.StatusNotFound},
+	{vault.ErrDecided, http.StatusConflict},
+	{vault.ErrApart, http.StatusConflict},
+	{vault.ErrNotOnePerson, http.StatusConflict},
+	{vault.ErrTooManySubjects, http.StatusUnprocessableEntity},
+	{vault.ErrInvalidRule, http.StatusUnprocessableEntity},
 	{errInvalid, http.StatusUnprocessableEntity},
 }
 
