@@ -6,6 +6,7 @@ import (
 	"embed"
 	"io/fs"
 
+	"github.com/lrshub/lrshub/connectors/bamboohr"
 	"github.com/lrshub/lrshub/connectors/caliper"
 	"github.com/lrshub/lrshub/connectors/canvas"
 	"github.com/lrshub/lrshub/connectors/csv"
@@ -20,14 +21,15 @@ import (
 // Builtin gives, by name, how to make each built-in connector. The map is the caller's.
 func Builtin() map[string]func() sdk.Connector {
 	return map[string]func() sdk.Connector{
-		"caliper": caliper.New,
-		"canvas":  canvas.New,
-		"csv":     csv.New,
-		"manual":  manual.New,
-		"moodle":  moodle.New,
-		"openedx": openedx.New,
-		"qti":     qti.New,
-		"scim":    scim.New,
+		"bamboohr": bamboohr.New,
+		"caliper":  caliper.New,
+		"canvas":   canvas.New,
+		"csv":      csv.New,
+		"manual":   manual.New,
+		"moodle":   moodle.New,
+		"openedx":  openedx.New,
+		"qti":      qti.New,
+		"scim":     scim.New,
 	}
 }
 

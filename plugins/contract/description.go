@@ -52,7 +52,7 @@ type Auth struct {
 	Kind   AuthKind `json:"kind"`
 	Host   string   `json:"host,omitempty"`   // one of Hosts, as written there; "" if there is but one
 	Secret string   `json:"secret"`           // name of the secret
-	Name   string   `json:"name,omitempty"`   // header: its name; query: the parameter's; basic: the user's
+	Name   string   `json:"name,omitempty"`   // header: its name; query: the parameter's; basic: the user's; user: the password's
 	Prefix string   `json:"prefix,omitempty"` // header: text before the secret
 }
 
@@ -62,6 +62,7 @@ type AuthKind string
 const (
 	AuthBearer AuthKind = "bearer" // Authorization: Bearer SECRET
 	AuthBasic  AuthKind = "basic"  // Authorization: Basic of Name:SECRET
+	AuthUser   AuthKind = "user"   // Authorization: Basic of SECRET:Name, for sources whose key stands in the user's place
 	AuthHeader AuthKind = "header" // Name: Prefix SECRET
 	AuthQuery  AuthKind = "query"  // ?Name=SECRET, added by the hub and never logged
 )
@@ -131,7 +132,7 @@ func (d Description) validateAuth(a Auth) error {
 		return fmt.Errorf("%w: auth with secret %q is for requests, and %s is dialled: name the secret in secrets", ErrDescription, a.Secret, host)
 	}
 	switch a.Kind {
-	case AuthBearer, AuthBasic:
+	case AuthBearer, AuthBasic, AuthUser:
 		return nil
 	case AuthHeader, AuthQuery:
 		if a.Name == "" {
@@ -139,7 +140,7 @@ func (d Description) validateAuth(a Auth) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: auth kind is bearer, basic, header or query, not %q", ErrDescription, a.Kind)
+	return fmt.Errorf("%w: auth kind is bearer, basic, user, header or query, not %q", ErrDescription, a.Kind)
 }
 
 // HostPattern is one entry of Description.Hosts.

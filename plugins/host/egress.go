@@ -159,8 +159,12 @@ func (c *callback) sign(ctx context.Context, r *http.Request, pattern contract.H
 		switch auth.Kind {
 		case contract.AuthBearer:
 			r.Header.Set("Authorization", "Bearer "+value)
-		case contract.AuthBasic:
-			r.SetBasicAuth(auth.Name, value)
+		case contract.AuthBasic, contract.AuthUser:
+			user, password := auth.Name, value
+			if auth.Kind == contract.AuthUser {
+				user, password = value, auth.Name
+			}
+			r.SetBasicAuth(user, password)
 			c.conceal(strings.TrimPrefix(r.Header.Get("Authorization"), "Basic "))
 		case contract.AuthHeader:
 			r.Header.Set(auth.Name, auth.Prefix+value)

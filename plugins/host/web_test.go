@@ -73,6 +73,7 @@ func TestRequestsOfAConnector(t *testing.T) {
 	}{
 		{"bearer", "GET", "/echo?q=1", bearer, 0, "data", "200 GET Bearer s3cret 6 body 0", 0},
 		{"basic", "GET", "/echo", []sdk.Auth{{Kind: "basic", Name: "u", Secret: "token"}}, 0, "data", "200 GET Basic s3cret 6 body 0", 0},
+		{"user", "GET", "/echo", []sdk.Auth{{Kind: "user", Name: "x", Secret: "token"}}, 0, "data", "200 GET Basic s3cret 6 body 0", 0},
 		{"header", "GET", "/echo", []sdk.Auth{{Kind: "header", Name: "X-Key", Prefix: "k ", Secret: "token"}}, 0, "data", "200 GET  k s3cret 6 body 0", 0},
 		{"query", "GET", "/echo", []sdk.Auth{{Kind: "query", Name: "token", Secret: "token"}}, 0, "data", "200 GET   s3cret 6 body 0", 0},
 		{"large body", "POST", "/echo", nil, 2 << 20, "data", "200 POST 12 body 2097152", 0},

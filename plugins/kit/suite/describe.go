@@ -133,6 +133,8 @@ func (s signer) RoundTrip(r *http.Request) (*http.Response, error) {
 			r.Header.Set("Authorization", "Bearer "+value)
 		case contract.AuthBasic:
 			r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(auth.Name+":"+value)))
+		case contract.AuthUser:
+			r.SetBasicAuth(value, auth.Name)
 		case contract.AuthHeader:
 			r.Header.Set(auth.Name, auth.Prefix+value)
 		case contract.AuthQuery:

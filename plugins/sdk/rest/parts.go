@@ -3,6 +3,8 @@ package rest
 import (
 	"cmp"
 	"context"
+	"errors"
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -32,7 +34,12 @@ func (rd *reader) pass(ctx context.Context) error {
 		if id != rd.cur.Part || rd.cur.PartDone {
 			rd.cur.Part, rd.cur.PartDone, rd.cur.At, rd.cur.Skip, rd.cur.Last, rd.cur.Total = id, false, "", 0, 0, 0
 		}
-		if err := rd.part(ctx); err != nil {
+		err := rd.part(ctx)
+		var status Status
+		if errors.As(err, &status) && (status == http.StatusNotFound || status == http.StatusGone) {
+			rd.cur.Lossy, err = true, nil // it was there when the parts were told; the next run knows
+		}
+		if err != nil {
 			return err
 		}
 		rd.known.Set(id, 0)

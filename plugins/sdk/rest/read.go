@@ -1,10 +1,12 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -157,11 +159,7 @@ func (rd *reader) turn(ctx context.Context) error {
 		}
 	}
 	rd.page = answer{}
-	decode := rd.s.Decode
-	if decode == nil {
-		decode = JSON(rd.s.Records)
-	}
-	values, err := decode(response.Body, rd.element)
+	values, err := rd.decode(ctx, response.Body)
 	if err != nil {
 		return err
 	}
@@ -169,6 +167,32 @@ func (rd *reader) turn(ctx context.Context) error {
 		At: rd.cur.At, Count: rd.page.n, Last: rd.page.last, Header: response.Header, Values: values, URL: request.URL,
 		Done: rd.cur.Done + int64(rd.page.n), hide: rd.c.signs,
 	})
+}
+
+// decode takes the elements of an answer, once it is there in full where each of them costs a request.
+func (rd *reader) decode(ctx context.Context, body io.Reader) (Values, error) {
+	decode := rd.s.Decode
+	if decode == nil {
+		decode = JSON(rd.s.Records)
+	}
+	if rd.s.Fetch == nil {
+		return decode(body, func(raw []byte) error { return rd.element(ctx, raw) })
+	}
+	var list [][]byte
+	size := 0
+	values, err := decode(body, func(raw []byte) error {
+		list = append(list, bytes.Clone(raw))
+		if size += len(raw); size > maxElement {
+			return sdk.Errorf(sdk.ClassSourceBug, "the list of what changed has more than %d bytes", maxElement)
+		}
+		return nil
+	})
+	for _, raw := range list {
+		if err == nil {
+			err = rd.element(ctx, raw)
+		}
+	}
+	return values, err
 }
 
 // request makes the request for the page that the cursor names.
@@ -226,7 +250,7 @@ func (rd *reader) forget() {
 }
 
 // element takes one element of the page's list.
-func (rd *reader) element(raw []byte) error {
+func (rd *reader) element(ctx context.Context, raw []byte) error {
 	i := rd.page.n
 	rd.page.n++
 	content := hash(raw)
@@ -250,10 +274,13 @@ func (rd *reader) element(raw []byte) error {
 		rd.page.fresh++
 	}
 	var err error
-	if rd.s.Convert == nil {
-		err = rd.record(raw)
-	} else {
+	switch {
+	case rd.s.Fetch != nil:
+		err = rd.s.Fetch(ctx, rd.c, raw, rd.record)
+	case rd.s.Convert != nil:
 		err = rd.s.Convert(raw, rd.record)
+	default:
+		err = rd.record(raw)
 	}
 	if err != nil {
 		return err

@@ -52,6 +52,8 @@ type Stream struct {
 	Parts func(ctx context.Context, c *Client, each func(id string) error) error
 	// Convert makes records of one element of the list, as many as it likes; nil: the element is the record.
 	Convert func(element []byte, each func(record []byte) error) error
+	// Fetch is a Convert for lists that only name what changed: it asks for the record. A page's whole list is held meanwhile, at most 64 MiB.
+	Fetch func(ctx context.Context, c *Client, element []byte, each func(record []byte) error) error
 	// Gone says that a record tells of its own deletion (streams with deletes "tombstone"); the record's key is all that is needed then. nil: none does.
 	Gone func(record []byte) bool
 	// Unchecked leaves the stream out of Check: not every source has it, or lets everyone read it.
