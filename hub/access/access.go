@@ -54,8 +54,9 @@ const (
 	Mappings         = "mappings"
 	Syncs            = "syncs"
 	DeadLetters      = "dead-letters"
-	Entries          = "entries" // records that people enter
-	Persons          = "persons" // who is who, and what is known of people beside statements
+	Entries          = "entries"      // records that people enter
+	Persons          = "persons"      // who is who, and what is known of people beside statements
+	Provisioning     = "provisioning" // what an identity provider puts into a connection
 	Audit            = "audit"
 	Clients          = "clients"
 	Tenants          = "tenants"
@@ -66,13 +67,14 @@ const (
 var (
 	actions   = []string{Read, Write, Define, Manage}
 	resources = []string{
-		Statements, Export, Import, Activities, Agents, State, AgentProfiles, ActivityProfiles, Connections, Mappings, Syncs, DeadLetters, Entries, Persons, Audit, Clients, Tenants,
+		Statements, Export, Import, Activities, Agents, State, AgentProfiles, ActivityProfiles, Connections, Mappings, Syncs, DeadLetters, Entries, Persons, Provisioning,
+		Audit, Clients, Tenants,
 		Purposes, Policy,
 	}
 	scopes = []string{
 		"statements/write", "statements/read", "statements/read/pseudonymised", "statements/read/mine", "statements/import", "define",
 		"state", "state/read", "profile", "agents_profile", "agents_profile/read", "activities_profile", "activities_profile/read",
-		"all/read", "all", "admin", "connections/read", "connections/write", "records/enter", "persons/read", "persons/write", "audit/read",
+		"all/read", "all", "admin", "connections/read", "connections/write", "records/enter", "persons/read", "persons/write", "provisioning", "audit/read",
 	}
 )
 

@@ -86,6 +86,7 @@ var allowed = map[string]string{
 	"records/enter":                 "entries:write",
 	"persons/read":                  "persons:read",
 	"persons/write":                 "persons:read persons:write",
+	"provisioning":                  "provisioning:read provisioning:write",
 	"state/read":                    "state:read",
 	"profile":                       "agent-profiles:read agent-profiles:write activity-profiles:read activity-profiles:write",
 	"agents_profile":                "agent-profiles:read agent-profiles:write",

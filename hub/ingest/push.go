@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -22,6 +23,8 @@ type Push struct {
 	Mapping        *mapping.Mapping
 	MappingVersion int
 	Pages          []PushedPage // in the order of reading; they need no cursor
+	// Whole stores nothing of a page unless all its records can be mapped: ErrUnmapped. Else those that cannot become dead letters.
+	Whole bool
 	// Done runs in the transaction that stores the last page, and in one of its own if there is none: what it says is true together with what was stored.
 	Done func(ctx context.Context, tx *database.Tx) error
 }
@@ -49,7 +52,7 @@ func (r *Road) Push(ctx context.Context, p Push) (Counts, error) {
 	for i, page := range p.Pages {
 		run := Run{
 			Tenant: p.Tenant, Connection: p.Connection, ID: p.ID, Purpose: p.Purpose, Mapping: p.Mapping, MappingVersion: p.MappingVersion, Stream: page.Stream,
-			push: &pushing{},
+			push: &pushing{whole: p.Whole},
 		}
 		if i == len(p.Pages)-1 {
 			run.push.done = p.Done
@@ -65,7 +68,8 @@ func (r *Road) Push(ctx context.Context, p Push) (Counts, error) {
 
 // pushing makes a run one that is pushed.
 type pushing struct {
-	done func(ctx context.Context, tx *database.Tx) error // nil: it is not the last page
+	whole bool
+	done  func(ctx context.Context, tx *database.Tx) error // nil: it is not the last page
 }
 
 func (r *Road) pushed(ctx context.Context, run Run, page contract.Page) (Counts, error) {
@@ -77,11 +81,34 @@ func (r *Road) pushed(ctx context.Context, run Run, page contract.Page) (Counts,
 		return Counts{}, err
 	}
 	page.Cursor, page.SnapshotComplete = nil, false // what is pushed says nothing of the rest
-	counts, err := r.store(ctx, run, page)
+	d, err := r.draft(ctx, run, page)
+	if err != nil {
+		return Counts{}, err
+	}
+	if reason := d.unmapped(); run.push.whole && reason != "" {
+		return Counts{}, fmt.Errorf("%w: %s", ErrUnmapped, reason)
+	}
+	counts, err := r.commit(ctx, run, page, d)
 	if errors.Is(err, records.ErrConflict) { // its statements got the ids of another change of the same revision
 		err = errors.Join(connection.ErrOvertaken, err)
 	}
 	return counts, err
+}
+
+// ErrUnmapped: a record of a push cannot be mapped. The text says why, and holds no value.
+var ErrUnmapped = errors.New("the mapping of the connection cannot take this record")
+
+// unmapped says why a record would become a dead letter; "": none would.
+func (d *drafts) unmapped() string {
+	for _, b := range d.bad {
+		return b.Reason
+	}
+	for _, f := range d.list {
+		if f.verdict == dead {
+			return f.reason
+		}
+	}
+	return ""
 }
 
 // hold keeps the connection for the transaction that writes.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/audit"
+	"github.com/lrshub/lrshub/hub/auth"
 	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/ingest"
@@ -78,6 +79,7 @@ func Handler(rooms Rooms) *Face {
 	}
 	f := &Face{Rooms: rooms, mux: http.NewServeMux(), gates: newGates(), bodies: newBodies(), refusals: rate.NewLimiter(20, 200), patience: pace.Patience}
 	f.open = newOpened(f)
+	f.mux.HandleFunc(SCIMPath+"{connection}/{resource...}", f.scim)
 	f.mux.HandleFunc("POST "+HooksPath+"{connection}", f.hook)
 	f.mux.HandleFunc(HooksPath, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
@@ -135,6 +137,7 @@ type problem struct {
 	Title  string        `json:"title"`
 	Detail string        `json:"detail,omitempty"`
 	Reason string        `json:"-"` // a code, for the audit log
+	Type   string        `json:"-"` // SCIM's word for it (RFC 7644, section 3.12)
 	After  time.Duration `json:"-"` // after which to try again
 }
 
@@ -152,6 +155,14 @@ func problemOf(err error) problem {
 	case errors.As(err, &p):
 	case errors.Is(err, connection.ErrUnknown):
 		p = errNoSource
+	case errors.Is(err, ingest.ErrUnmapped):
+		p = problem{Status: http.StatusBadRequest, Reason: "unmapped", Type: "invalidValue", Detail: err.Error()}
+	case errors.Is(err, auth.ErrUnauthenticated):
+		p = problem{Status: http.StatusUnauthorized, Reason: "credential", Detail: "the token is not valid: send Authorization: Bearer with that of the connection, or of one of the hub's clients"}
+	case errors.Is(err, access.ErrUndecided), errors.Is(err, auth.ErrIssuerUnavailable):
+		p = later(http.StatusServiceUnavailable, "unavailable", "it cannot be decided now whether you may do this: send it again", 10*time.Second)
+	case errors.Is(err, access.ErrDenied):
+		p = problem{Status: http.StatusForbidden, Reason: "denied", Detail: "this client may not push to connections: it needs the scope provisioning"}
 	case errors.Is(err, connection.ErrPaused):
 		p = later(http.StatusServiceUnavailable, "paused", "this connection is paused: send it again when it is resumed", 5*time.Minute)
 	case errors.Is(err, connection.ErrOvertaken):

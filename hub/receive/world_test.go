@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lrshub/lrshub/connectors/caliper"
+	"github.com/lrshub/lrshub/connectors/scim"
 	"github.com/lrshub/lrshub/hub/access"
 	"github.com/lrshub/lrshub/hub/auth"
 	"github.com/lrshub/lrshub/hub/connection"
@@ -30,7 +31,7 @@ import (
 
 // The test program serves these connectors as processes of their own.
 func TestMain(m *testing.M) {
-	kit.Main(m, map[string]func() sdk.Connector{"ledger": func() sdk.Connector { return ledger{} }, "caliper": caliper.New})
+	kit.Main(m, map[string]func() sdk.Connector{"ledger": func() sdk.Connector { return ledger{} }, "caliper": caliper.New, "scim": scim.New})
 }
 
 const (

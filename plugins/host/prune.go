@@ -66,6 +66,20 @@ func below(name string, err error) error {
 	return err
 }
 
+// Prune makes a record of what came to the hub by another way than a connector: checked against the stream, its key and subject taken, and pruned to fields as in Read. The error
+// names field and types, no value.
+func Prune(s contract.Stream, fields []string, record []byte) (Record, error) {
+	p, err := newPlan(s, fields)
+	if err != nil {
+		return Record{}, err
+	}
+	pruned, err := p.prune(record)
+	if err != nil {
+		return Record{}, err
+	}
+	return Record{Key: pruned.key, Subject: pruned.subject, JSON: pruned.json}, nil
+}
+
 // prune takes key and subject from a record and keeps what the plan says.
 func (p *plan) prune(record []byte) (pruned, error) {
 	w := &p.walker
