@@ -19,8 +19,31 @@ import (
 // listedConnection is a connection with its newest run.
 type listedConnection struct {
 	connection.Connection
-	LastRun *connection.Run `json:"last_run,omitempty"`
-	Dead    int64           `json:"dead_letters"`
+	LastRun *connection.Run        `json:"last_run,omitempty"`
+	Dead    int64                  `json:"dead_letters"`
+	Streams []connection.Freshness `json:"streams"`
+	Hook    string                 `json:"hook"`
+}
+
+// freshness says how old the oldest stream is, and which are late.
+func freshness(c listedConnection) string {
+	var late []string
+	var oldest time.Time
+	for i, s := range c.Streams {
+		if s.LateSince != nil {
+			late = append(late, s.Stream)
+		}
+		if at := s.Fresh(); i == 0 || at.Before(oldest) {
+			oldest = at
+		}
+	}
+	switch {
+	case len(late) > 0:
+		return "LATE: " + strings.Join(late, ", ")
+	case oldest.IsZero():
+		return "-"
+	}
+	return when(&oldest)
 }
 
 func connectionCommand(r *remote) *cobra.Command {
@@ -33,7 +56,7 @@ func connectionCommand(r *remote) *cobra.Command {
 func connectionPath(name string) string { return "/connections/" + url.PathEscape(name) }
 
 func connectionAdd(r *remote) *cobra.Command {
-	var connector, file, purpose, schedule string
+	var connector, file, purpose, schedule, late string
 	var set []string
 	c := &cobra.Command{
 		Use:   "add NAME --config FILE [--set K=V]",
@@ -58,6 +81,9 @@ func connectionAdd(r *remote) *cobra.Command {
 			if schedule != "" {
 				spec.Schedule = schedule
 			}
+			if late != "" {
+				spec.LateAfter = late
+			}
 			var made connection.Connection
 			if err := r.call(c.Context(), http.MethodPost, "/connections", map[string]any{"name": args[0], "spec": spec}, &made); err != nil {
 				return err
@@ -71,6 +97,7 @@ func connectionAdd(r *remote) *cobra.Command {
 	c.Flags().StringArrayVar(&set, "set", nil, "set a value of the file's config: K=V; may be given several times")
 	c.Flags().StringVar(&purpose, "purpose", "", "purpose for which the records are kept (default: the file's, then the credential's)")
 	c.Flags().StringVar(&schedule, "schedule", "", "interval between runs, such as 15m (default: the file's, then on demand)")
+	c.Flags().StringVar(&late, "late-after", "", "interval after which a stream that was neither read to its end nor pushed is late, such as 1d (default: the file's, then never)")
 	_ = c.MarkFlagRequired("config")
 	return c
 }
@@ -145,6 +172,7 @@ func connectionList(r *remote) *cobra.Command {
 				column[listedConnection]{"state", func(c listedConnection) string { return string(c.State) }},
 				column[listedConnection]{"schedule", func(c listedConnection) string { return scheduleText(c.Schedule) }},
 				column[listedConnection]{"last run", lastRun},
+				column[listedConnection]{"fresh", freshness},
 				column[listedConnection]{"statements", func(c listedConnection) string {
 					return runText(c.LastRun, func(p connection.Progress) int64 { return p.Statements })
 				}},

@@ -58,7 +58,7 @@ func (p *process) run(ctx context.Context, died ...<-chan struct{}) error {
 	if p.works {
 		background, stopBackground := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the requests and workflows that it serves
 		var keepers sync.WaitGroup
-		for _, keep := range []func(context.Context){p.sequence, p.sweep, p.resolve} {
+		for _, keep := range []func(context.Context){p.sequence, p.sweep, p.resolve, p.watch} {
 			keepers.Go(func() { keep(background) })
 		}
 		defer func() {
@@ -135,11 +135,13 @@ func (p *process) handler(stopping <-chan struct{}, pushes http.Handler) (http.H
 	mux.Handle(receive.SCIMPath, pushes)
 	desk := &entry.Desk{DB: p.db, Vault: p.vault, Road: p.ingest, Host: p.host, Now: time.Now}
 	mux.Handle(lrs.Path, lrs.Handler(authenticator{p.rooms}, p.gate, p.ingest, p.disclose))
-	mux.Handle(api.Path, api.Handler(api.Rooms{
+	management := api.Rooms{
 		DB: p.db, Vault: p.vault, Gate: p.gate, Clients: p.clients, Ingest: p.ingest, Disclose: p.disclose, Desk: desk, Host: p.host, Temporal: p.temporal,
 		Signer: p.signer, Anchor: p.anchor, Now: time.Now, Version: versionText(), Connectors: builtin(), Installed: installed.Folder(p.settings.Installed),
 		PrepareTenant: p.prepareTenant, RestartAudit: p.restartAudit, Stopping: stopping,
-	}))
+	}
+	mux.Handle(api.Path, api.Handler(management))
+	mux.Handle("GET "+api.MetricsPath, api.Metrics(management))
 	tokens := oauth.Handler(oauth.Rooms{DB: p.db, Clients: p.clients, PublicURL: p.settings.PublicURL})
 	mux.Handle(oauth.Path, tokens)
 	mux.Handle(oauth.MetadataPath, tokens)

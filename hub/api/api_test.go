@@ -30,6 +30,8 @@ type office struct {
 	db      *database.DB
 	clients *auth.Clients
 	handler http.Handler
+	metrics http.Handler
+	vault   *vault.Vault
 	ingest  *ingest.Road
 	vault   *vault.Vault
 	stop    chan struct{}
@@ -78,10 +80,12 @@ func newOfficeWith(t *testing.T, options auth.Options) *office {
 	v, dictionary := vault.New(keys), records.NewDictionary(o.db)
 	o.vault = v
 	o.ingest, o.stop = ingest.New(o.db, v, dictionary, "https://hub.example", time.Now), make(chan struct{})
-	o.handler = api.Handler(api.Rooms{
+	o.vault = v
+	management := api.Rooms{
 		DB: o.db, Vault: v, Gate: gate, Clients: o.clients, Now: time.Now, Version: "test", PrepareTenant: prepare, Stopping: o.stop,
 		Ingest: o.ingest, Disclose: disclose.New(o.db, v, dictionary, gate, "https://hub.example", time.Now),
-	})
+	}
+	o.handler, o.metrics = api.Handler(management), api.Metrics(management)
 	return o
 }
 

@@ -39,8 +39,10 @@ type newConnection struct {
 // listedConnection is a connection with its newest run, as a list shows it.
 type listedConnection struct {
 	connection.Connection
-	LastRun *connection.Run `json:"last_run,omitempty"`
-	Dead    int64           `json:"dead_letters"`
+	LastRun *connection.Run        `json:"last_run,omitempty"`
+	Dead    int64                  `json:"dead_letters"`
+	Streams []connection.Freshness `json:"streams" doc:"how fresh each stream is, in the order of reading"`
+	Hook    string                 `json:"hook" doc:"where its source pushes to, if it does"`
 }
 
 type checked struct {
@@ -156,8 +158,16 @@ func (f *face) listConnections(ctx context.Context, caller access.Caller, _ *non
 			return err
 		}
 		list = make([]listedConnection, len(all))
+		ids := make([]uuid.UUID, len(all))
 		for i, c := range all {
-			list[i].Connection = c
+			ids[i] = c.ID
+		}
+		fresh, err := connection.FreshnessOf(ctx, tx, ids)
+		if err != nil {
+			return err
+		}
+		for i, c := range all {
+			list[i].Connection, list[i].Streams, list[i].Hook = c, fresh[c.ID], "/hooks/"+c.ID.String()
 			runs, err := connection.History(ctx, tx, c.ID, time.Time{}, 1)
 			if err != nil {
 				return err

@@ -12,11 +12,10 @@ const (
 	RecordsEntered = "records.entered"
 	// PushRefused: a delivery was refused. Actor: the connection. Fields: connection, reason (a code), status.
 	PushRefused = "push.refused"
-	// IngestStatements: statements came through xAPI, in one request of the client or in several at once. Fields: statements, imported (with authority and stored of another store), stored, position and digest as of
 	// ProvisionedRead: an identity provider read back what it had put here. Actor: the client, or the connection by its own token. Subjects: those shown. Fields:
 	// connection, resources.
 	ProvisionedRead = "provisioned.read"
-	// IngestStatements: statements came through xAPI. Fields: statements, imported (with authority and stored of another store), stored, position and digest as of
+	// IngestStatements: statements came through xAPI, in one request of the client or in several at once. Fields: statements, imported (with authority and stored of another store), stored, position and digest as of
 	// IngestPage.
 	IngestStatements = "ingest.statements"
 	// IngestRefused: a write was refused. Fields: action, reason (a code).

@@ -130,11 +130,12 @@ func scanSourceRecord(rows *sql.Rows) (SourceRecord, error) {
 // ErrOvertaken: a record is no longer what it was when its change was made: a push, another worker, or another run was first. Made anew, the change may be stored.
 var ErrOvertaken = errors.New("connection: another worker changed these records meanwhile")
 
-// stillStored locks those of the records that are what they were.
+// stillStored locks those of the records that are what they were, or already what they are to become: another worker of the same run had the same page.
 const stillStored = `
-SELECT count(*) FROM unnest($4::bytea[], $5::integer[], $6::bytea[]) AS n(key, revision, digest)
+SELECT count(*) FROM unnest($4::bytea[], $5::integer[], $6::bytea[], $7::integer[], $8::bytea[], $9::bytea[]) AS n(key, revision, digest, next_revision, next_digest, next_outputs)
 CROSS JOIN LATERAL (SELECT FROM source_record
-    WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = n.key AND revision = n.revision AND digest = n.digest LIMIT 1 FOR UPDATE) AS r`
+    WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND key = n.key
+        AND (revision = n.revision AND digest = n.digest OR revision = n.next_revision AND digest = n.next_digest AND outputs = n.next_outputs) LIMIT 1 FOR UPDATE) AS r`
 
 const insertSourceRecords = `
 INSERT INTO source_record (tenant_id, connection_id, stream, key, revision, generation, digest, outputs, subject_id, sealed, pushed, person)
@@ -145,6 +146,10 @@ SELECT $1, $2, $3, n.* FROM unnest($4::bytea[], $5::integer[], $6::bigint[], $7:
 const orRevise = `
 ON CONFLICT (tenant_id, connection_id, stream, key) DO UPDATE SET revision = excluded.revision, generation = excluded.generation,
     digest = excluded.digest, outputs = excluded.outputs, subject_id = excluded.subject_id, sealed = excluded.sealed, pushed = excluded.pushed, person = excluded.person`
+
+// orSame completes insertSourceRecords for records that were new: one that is there by now must be the same.
+const orSame = orRevise + `
+WHERE source_record.revision = excluded.revision AND source_record.digest = excluded.digest AND source_record.outputs = excluded.outputs`
 
 // SaveSourceRecords writes records with distinct keys, in one order. Each must still be what it was when it was read: a worker that was taken for dead may wake up
 // with a page in hand, while another one reads on in the same run, and the source may push a record that a run has in hand. ErrOvertaken: what the transaction wrote
@@ -162,7 +167,7 @@ func SaveSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.UUI
 	if err := reviseSourceRecords(ctx, tx, connection, stream, known); err != nil || len(fresh) == 0 {
 		return err
 	}
-	written, err := tx.InsertNew(ctx, "source_record_pkey", insertSourceRecords, "ON CONFLICT DO NOTHING", recordColumns(tx, connection, stream, fresh)...)
+	written, err := tx.InsertNew(ctx, "source_record_pkey", insertSourceRecords, orSame, recordColumns(tx, connection, stream, fresh)...)
 	return saved(written, len(fresh), err)
 }
 
@@ -171,12 +176,16 @@ func reviseSourceRecords(ctx context.Context, tx *database.Tx, connection uuid.U
 	if len(list) == 0 {
 		return nil
 	}
-	keys, revisions, digests := make([][]byte, len(list)), make([]int32, len(list)), make([][]byte, len(list))
+	n := len(list)
+	keys, digests, nextDigests, outputs := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	revisions, nextRevisions := make([]int32, n), make([]int32, n)
 	for i, r := range list {
 		keys[i], revisions[i], digests[i] = r.Key, int32(r.Was.Revision), r.Was.Digest
+		nextRevisions[i], nextDigests[i], outputs[i] = int32(r.Revision), r.Digest, packOutputs(r.Outputs)
 	}
 	var still int64
-	err := tx.GetContext(ctx, &still, stillStored, tx.Tenant, connection, stream, database.Byteas(keys), database.Int4s(revisions), database.Byteas(digests))
+	err := tx.GetContext(ctx, &still, stillStored, tx.Tenant, connection, stream, database.Byteas(keys), database.Int4s(revisions), database.Byteas(digests),
+		database.Int4s(nextRevisions), database.Byteas(nextDigests), database.Byteas(outputs))
 	if err := saved(still, len(list), err); err != nil {
 		return err
 	}

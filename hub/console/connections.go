@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/lrshub/lrshub/hub/access"
@@ -32,7 +33,8 @@ type row struct {
 	connection.Connection
 	Run     *connection.Run // newest; nil: never read
 	Letters []connection.DeadCount
-	Hidden  bool // the caller may not see syncs or dead letters
+	Late    []string // streams that are late
+	Hidden  bool     // the caller may not see syncs or dead letters
 }
 
 // Dead sums the open dead letters.
@@ -121,8 +123,16 @@ func readRow(ctx context.Context, tx *database.Tx, c connection.Connection, seen
 			r.Run = &runs[0]
 		}
 	}
+	fresh, err := connection.FreshnessOf(ctx, tx, []uuid.UUID{c.ID})
+	if err != nil {
+		return r, err
+	}
+	for _, s := range fresh[c.ID] {
+		if s.LateSince != nil {
+			r.Late = append(r.Late, s.Stream)
+		}
+	}
 	if seen.letters {
-		var err error
 		if r.Letters, err = connection.CountDeadLetters(ctx, tx, c.ID); err != nil {
 			return r, err
 		}
