@@ -15,6 +15,7 @@ import (
 	"github.com/lrshub/lrshub/connectors/openedx"
 	"github.com/lrshub/lrshub/connectors/qti"
 	"github.com/lrshub/lrshub/connectors/scim"
+	"github.com/lrshub/lrshub/connectors/xapi"
 	"github.com/lrshub/lrshub/plugins/sdk"
 )
 
@@ -30,6 +31,7 @@ func Builtin() map[string]func() sdk.Connector {
 		"openedx":  openedx.New,
 		"qti":      qti.New,
 		"scim":     scim.New,
+		"xapi":     xapi.New,
 	}
 }
 
