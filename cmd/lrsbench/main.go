@@ -64,7 +64,7 @@ product's statement table with its indexes, the same bytes, 2 writers, 500 rows 
 	f.IntVar(&o.rounds, "rounds", 5, "rounds; the medians of their ratios are printed")
 	f.IntVar(&o.writers, "writers", 2, "writers at a time; 2 by the definition of raw COPY")
 	f.IntVar(&o.batch, "batch", 500, "statements or rows a commit; 500 by the definition of raw COPY")
-	root.AddCommand(limitsCommand(&o), syncCommand(&o), latencyCommand(&o), loadCommand(&o), readsCommand(&o), streamCommand(&o), killsCommand(), writersCommand(), conformanceCommand(), connectorCommand())
+	root.AddCommand(limitsCommand(&o), syncCommand(&o), latencyCommand(&o), loadCommand(&o), readsCommand(&o), streamCommand(&o), connectionsCommand(&o), killsCommand(), writersCommand(), conformanceCommand(), connectorCommand())
 	return root
 }
 
