@@ -230,7 +230,11 @@ func personRules(r *remote) *cobra.Command {
 				if len(on) > 0 && nothing {
 					return usage("--on and --nothing contradict each other")
 				}
-				return r.call(c.Context(), http.MethodPut, path, map[string]any{"on": append([]string{}, on...)}, nil)
+				if err := r.call(c.Context(), http.MethodPut, path, map[string]any{"on": append([]string{}, on...)}, nil); err != nil {
+					return err
+				}
+				r.say("What its records claimed links accordingly. Mailboxes that statements name are linked as the records are read again: lrshub sync run %s --full", args[0])
+				return nil
 			}
 			var rules struct {
 				On []string `json:"on"`

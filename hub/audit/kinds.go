@@ -52,7 +52,7 @@ const (
 	// AuthRefused: a request without a valid credential. Fields: reason (a code).
 	AuthRefused = "auth.refused"
 
-	// Connections. Fields: connection, connector, mapping (a version); checksum where the program that it is pinned to changed.
+	// Connections. Fields: connection, connector, mapping (a version); checksum where the program that it is pinned to changed; links (kinds of claim) of one that is added and may link.
 	ConnectionAdded   = "connection.added"
 	ConnectionChanged = "connection.changed"
 	ConnectionPaused  = "connection.paused"

@@ -109,7 +109,11 @@ INSERT INTO connection (tenant_id, id, name, connector, checksum, config, purpos
 	if err := vault.SetRules(ctx, tx, c.ID, spec.spec.Link); err != nil {
 		return Connection{}, err
 	}
-	return c, record(ctx, tx, act, audit.ConnectionAdded, c, nil)
+	var links map[string]any
+	if len(spec.spec.Link) > 0 {
+		links = map[string]any{"links": spec.spec.Link}
+	}
+	return c, record(ctx, tx, act, audit.ConnectionAdded, c, links)
 }
 
 func record(ctx context.Context, tx *database.Tx, act Act, kind string, c Connection, more map[string]any) error {

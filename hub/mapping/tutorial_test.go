@@ -49,3 +49,32 @@ func TestTutorial(t *testing.T) {
 	_, err = mapping.Load([]byte(strings.Replace(document, "record.title", "record.titel", 1)), streams)
 	shown(err.Error())
 }
+
+// The page's example of facts and claims loads, and says what it says.
+func TestTutorialPerson(t *testing.T) {
+	page, err := os.ReadFile("../../connectors/MAPPINGS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "## Who somebody is")
+	_, rest, _ = strings.Cut(rest, "```yaml\n")
+	document, _, _ := strings.Cut(rest, "```")
+	text := func(name string) contract.Field {
+		return contract.Field{Name: name, Type: contract.String, Optional: true}
+	}
+	streams := []contract.Stream{{Name: "employee", Key: []string{"id"}, Fields: []contract.Field{
+		{Name: "id", Type: contract.String}, text("title"), text("title_since"), text("department"), {Name: "contract", Type: contract.String}, {Name: "hired", Type: contract.String},
+		text("left"), text("manager_id"), {Name: "number", Type: contract.String}, text("mail")}}}
+	m, err := mapping.Load([]byte("name: staff\nversion: 1\n"+document), streams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := m.Begin("employee", []byte(`{"id":"7","title":"nurse","contract":"permanent","hired":"2024-01-31","manager_id":"3","number":"70"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := e.Person()
+	if err != nil || len(said.Facts) != 3 || len(said.Claims) != 1 {
+		t.Errorf("it says %+v, %v", said, err)
+	}
+}
