@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -131,6 +132,9 @@ func (f *Face) deliver(ctx context.Context, s source, push sdk.Push) (connection
 	_, err = f.Ingest.Push(ctx, ingest.Push{
 		Tenant: s.tenant, Connection: s.ID, ID: id, Purpose: s.Purpose, Mapping: l.mapping, MappingVersion: s.Mapping, Pages: pages,
 		Done: func(ctx context.Context, tx *database.Tx) error {
+			if err := f.heard(ctx, tx, s, l, id, pages); err != nil {
+				return err
+			}
 			return connection.AddDelivery(ctx, tx, s.keys, s.ID, id, key, answer, f.Now())
 		},
 	})
@@ -140,6 +144,19 @@ func (f *Face) deliver(ctx context.Context, s source, push sdk.Push) (connection
 		}
 	}
 	return answer, err
+}
+
+// heard says of the streams that a delivery brought nothing of that their source was heard of, too: it has nothing to say of them.
+func (f *Face) heard(ctx context.Context, tx *database.Tx, s source, l *line, delivery uuid.UUID, pages []ingest.PushedPage) error {
+	for _, name := range l.streams {
+		if slices.ContainsFunc(pages, func(p ingest.PushedPage) bool { return p.Stream.Name == name }) {
+			continue
+		}
+		if err := connection.NotePush(ctx, tx, s.ID, delivery, name, s.Mapping, false, f.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *Face) taken(ctx context.Context, s source, key []byte) (answer connection.Answer, taken bool, err error) {

@@ -280,9 +280,15 @@ func (p *provided) prune(r *stored) (contract.Record, error) {
 
 // store stores a record by the road in, and what done says of the resource with it.
 func (f *Face) store(ctx context.Context, p *provided, record contract.Record, done func(context.Context, *database.Tx) error) error {
+	id, pages := uuid.New(), []ingest.PushedPage{{Stream: p.stream, Page: contract.Page{Records: []contract.Record{record}}}}
 	_, err := f.Ingest.Push(ctx, ingest.Push{
-		Tenant: p.tenant, Connection: p.ID, ID: uuid.New(), Purpose: p.Purpose, Mapping: p.line.mapping, MappingVersion: p.Mapping, Whole: true,
-		Pages: []ingest.PushedPage{{Stream: p.stream, Page: contract.Page{Records: []contract.Record{record}}}}, Done: done,
+		Tenant: p.tenant, Connection: p.ID, ID: id, Purpose: p.Purpose, Mapping: p.line.mapping, MappingVersion: p.Mapping, Whole: true, Pages: pages,
+		Done: func(ctx context.Context, tx *database.Tx) error {
+			if err := f.heard(ctx, tx, p.source, p.line, id, pages); err != nil {
+				return err
+			}
+			return done(ctx, tx)
+		},
 	})
 	if errors.Is(err, connection.ErrNameTaken) {
 		return problem{Status: http.StatusConflict, Reason: "taken", Type: "uniqueness", Detail: "another resource has this name: look for it with a filter, and change that one"}

@@ -210,10 +210,10 @@ func TestServiceDescribesItself(t *testing.T) {
 		}
 		return list
 	}
-	if got := names("urn:ietf:params:scim:schemas:core:2.0:User"); !slices.Equal(got, []string{"userName", "active", "title"}) {
+	if got := names("urn:ietf:params:scim:schemas:core:2.0:User"); !slices.Equal(got, []string{"userName", "active", "title", "userType"}) {
 		t.Errorf("attributes of users: %v", got) // those that the mapping names, and no others
 	}
-	if got := names("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"); !slices.Equal(got, []string{"department"}) {
+	if got := names("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"); !slices.Equal(got, []string{"employeeNumber", "department", "manager"}) {
 		t.Errorf("attributes of the extension: %v", got)
 	}
 	p.ask("GET", "/Bulk", "", 404)
