@@ -9,8 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -134,11 +136,14 @@ func (f suiteFlags) subject(ctx context.Context, target string) (s suite.Subject
 				return s, nil, end, err
 			}
 			end = func() { _ = os.RemoveAll(dir) }
-			if err := os.CopyFS(dir, folder); err != nil {
+			if err := layOut(dir, folder); err != nil {
 				return s, nil, end, err
 			}
 		}
-		s.Config = recording.At(dir)
+		s.Config, s.Failure = recording.At(dir), recording.Failure
+		if recording.Expired != nil {
+			s.Expired = *recording.Expired
+		}
 	}
 	if f.config != "" || len(f.set) > 0 {
 		spec, err := f.spec()
@@ -163,6 +168,20 @@ func (f suiteFlags) subject(ctx context.Context, target string) (s suite.Subject
 	}
 	s.Source = player // nothing leaves, even if the recording is empty
 	return s, player, end, nil
+}
+
+// layOut writes a recording's files as if they had lain there for a day: a source that stands still.
+func layOut(dir string, folder fs.FS) error {
+	if err := os.CopyFS(dir, folder); err != nil {
+		return err
+	}
+	then := time.Now().Add(-24 * time.Hour)
+	return fs.WalkDir(folder, ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(filepath.Join(dir, path), then, then)
+	})
 }
 
 // spec reads the connection's file.

@@ -47,7 +47,7 @@ func testConnector(t *testing.T, args ...string) (report suiteReport, said strin
 // TestBuiltinConnectorsConform runs the suite from the command line on each built-in connector that brings a recording.
 func TestBuiltinConnectorsConform(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"csv", "openedx"} {
+	for _, name := range []string{"csv", "openedx", "scim"} {
 		report, said, code := testConnector(t, name)
 		if !report.OK || code != 0 || report.Failed > 0 || report.Passed < 16 {
 			t.Errorf("%s: exit code %d, %+v\n%s", name, code, report, said)

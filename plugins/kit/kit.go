@@ -31,6 +31,9 @@ func Run(t *testing.T, s Subject) {
 	for _, c := range checks.Streams(t) {
 		t.Run(c.Stream+"/"+c.Name, func(t *testing.T) { c.Run(t) })
 	}
+	if *record && !t.Failed() {
+		makeRecording(t, s)
+	}
 }
 
 // Main is for a package's TestMain: started as `PROGRAM connector serve NAME` the test program serves that connector, else it

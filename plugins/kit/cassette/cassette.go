@@ -37,6 +37,17 @@ type Head struct {
 	Connector string    `json:"connector"`
 	Version   string    `json:"version,omitempty"`
 	Made      time.Time `json:"made"`
+	// Failure and Expired are what the suite tries in place of an answer: how this source says that something went wrong in an answer of 200, and
+	// that it no longer knows a cursor.
+	Failure string  `json:"failure,omitempty"`
+	Expired *Answer `json:"expired,omitempty"`
+}
+
+// Answer is an answer of the source that was not recorded.
+type Answer struct {
+	Status int         `json:"status"`
+	Header http.Header `json:"header,omitempty"`
+	Body   string      `json:"body,omitempty"`
 }
 
 // Exchange is one request and its answer.
@@ -93,7 +104,7 @@ func (b Body) Bytes() []byte {
 
 // Recording is a folder that was read.
 type Recording struct {
-	Connector string
+	Head
 	Config    []byte // ${dir} stands for the folder
 	Exchanges []Exchange
 }
@@ -141,7 +152,7 @@ func (r *Recording) file(folder fs.FS, name string) error {
 			if head.Cassette != 1 {
 				return fmt.Errorf("%w: %s has format %d; this program knows format 1", ErrFormat, name, head.Cassette)
 			}
-			r.Connector = head.Connector
+			r.Head = head
 			continue
 		}
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {

@@ -250,8 +250,12 @@ func (a *attempt) listed() (*exchange, []any) {
 	return nil, nil
 }
 
-// mostListed is the length of the longest list of records that an answer held.
-func (a *attempt) mostListed() (most int) {
+// most is how many records one request brought at most: the length of the longest list in an answer. Of what is read without HTTP nobody knows, and
+// it is what the hub takes for a page.
+func (a *attempt) most() (most int) {
+	if len(a.exchanges) == 0 {
+		return sdk.PageRecords
+	}
 	for _, e := range a.exchanges {
 		var any []json.RawMessage
 		if json.Unmarshal(e.body, &any) == nil {

@@ -39,7 +39,7 @@ func checkPages(t T, s Subject, stream contract.Stream) {
 	got := s.read(t, request(stream, nil))
 	slack := s.Slack
 	if slack == Measured {
-		slack = s.whole(t, stream).mostListed()
+		slack = s.whole(t, stream).most()
 	}
 	if most := pageRecords + slack; got.LargestPage > most {
 		t.Errorf("%d records between two checkpoints; the request allows %d (call Checkpoint whenever Output.Due says so)", got.LargestPage, most)

@@ -56,7 +56,7 @@ func Record(ctx context.Context, s Subject, now time.Time) (*Recorded, error) {
 	if err := r.process.Check(ctx); err != nil {
 		return nil, err
 	}
-	live := &Recorded{Head: cassette.Head{Connector: d.Name, Version: d.Version, Made: now}, Records: map[string]int{}, Differs: map[string]string{}}
+	live := &Recorded{Head: s.head(d.Version, now), Records: map[string]int{}, Differs: map[string]string{}}
 	scrub := cassette.Scrub{Secrets: s.Secrets}
 	for _, stream := range d.Streams {
 		if !s.wants(stream.Name) {
@@ -78,6 +78,14 @@ func Record(ctx context.Context, s Subject, now time.Time) (*Recorded, error) {
 	}
 	live.replay(ctx, s, d)
 	return live, nil
+}
+
+func (s Subject) head(version string, now time.Time) cassette.Head {
+	h := cassette.Head{Connector: s.Name, Version: version, Made: now, Failure: s.Failure}
+	if s.Expired.Status != 0 {
+		h.Expired = &s.Expired
+	}
+	return h
 }
 
 func (s Subject) wants(stream string) bool {

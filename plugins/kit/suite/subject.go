@@ -13,6 +13,7 @@ import (
 
 	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/host"
+	"github.com/lrshub/lrshub/plugins/kit/cassette"
 	"github.com/lrshub/lrshub/plugins/sdk"
 	"github.com/lrshub/lrshub/plugins/sdk/sdktest"
 )
@@ -50,11 +51,7 @@ type Subject struct {
 const Measured = -1
 
 // Answer is what a source answers.
-type Answer struct {
-	Status int
-	Header http.Header
-	Body   string
-}
+type Answer = cassette.Answer
 
 // T is what the suite needs of *testing.T.
 type T interface {
