@@ -1,5 +1,5 @@
-// Package moodle is the connector for Moodle. It reads either exports of the log store (package logstore, stream "log", mapping
-// logstore.yaml) or the web services (webservice.go, mapping.yaml), as the configuration says. Start reading at Connector.
+// Package moodle is the connector for Moodle. It reads either the web services (webservice.go and changed.go, mapping.yaml) or exports of
+// the log store (package logstore, stream "log", mapping logstore.yaml), as the configuration says. Start reading at Connector.
 package moodle
 
 import (
@@ -16,8 +16,9 @@ import (
 //go:embed config.schema.json
 var configSchema string
 
-// config is what config.schema.json describes: a folder of exports, or a site's address.
+// config is what config.schema.json describes: a site's address, or a folder of exports.
 type config struct {
+	URL string `json:"url"`
 	logstore.Config
 }
 
@@ -28,8 +29,13 @@ func parseConfig(text []byte) (*config, error) {
 	if err := d.Decode(&c); err != nil {
 		return nil, sdk.Errorf(sdk.ClassConfig, "moodle: the configuration cannot be read: %w", err)
 	}
-	if c.Folder == "" {
-		return nil, sdk.Errorf(sdk.ClassConfig, "moodle: set folder to the folder that holds the exports of the log store")
+	switch {
+	case c.URL == "" && c.Folder == "":
+		return nil, sdk.Errorf(sdk.ClassConfig, "moodle: set url to the site's address, to read its web services, or folder to that of exports of its log store")
+	case c.URL != "" && c.Folder != "":
+		return nil, sdk.Errorf(sdk.ClassConfig, "moodle: url and folder are two connections: set one of them")
+	case c.URL != "":
+		return &c, nil
 	}
 	return &c, c.Validate()
 }
@@ -40,17 +46,29 @@ type Connector struct{}
 // New makes the connector.
 func New() sdk.Connector { return Connector{} }
 
-// Describe names the streams of the road that the configuration takes; without one, of both.
+// Describe names the streams of the road that the configuration takes; without one, those of both.
 func (Connector) Describe(configText []byte) (sdk.Description, error) {
-	d := sdk.Description{
-		Name: "moodle", Version: "1.0.0", Summary: "Moodle: exports of its log store",
-		ConfigSchema: configSchema, Streams: []contract.Stream{logStream()},
+	var c *config
+	if configText != nil {
+		var err error
+		if c, err = parseConfig(configText); err != nil {
+			return sdk.Description{}, err
+		}
 	}
-	if configText == nil {
+	if c != nil && c.Folder != "" {
+		d := web.About
+		d.Auth, d.Rate, d.Streams = nil, 0, []contract.Stream{logStream()}
 		return d, nil
 	}
-	_, err := parseConfig(configText)
-	return d, err
+	d, err := web.Describe(configText)
+	if err != nil {
+		return d, err
+	}
+	d.Streams = append(d.Streams, completionStream, attemptStream)
+	if c == nil {
+		d.Streams = append(d.Streams, logStream())
+	}
+	return d, nil
 }
 
 // Check says what of the configuration does not work.
@@ -59,7 +77,10 @@ func (Connector) Check(ctx context.Context, s *sdk.Session) error {
 	if err != nil {
 		return err
 	}
-	return logstore.Check(ctx, c.Config)
+	if c.Folder != "" {
+		return logstore.Check(ctx, c.Config)
+	}
+	return web.Check(ctx, s)
 }
 
 // Read brings a stream from a cursor on.
@@ -68,5 +89,15 @@ func (Connector) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *s
 	if err != nil {
 		return err
 	}
-	return logstore.Read(ctx, c.Config, r, out)
+	switch {
+	case c.Folder != "":
+		return logstore.Read(ctx, c.Config, r, out)
+	case r.Stream == completionStream.Name || r.Stream == attemptStream.Name:
+		client, err := web.Client(s)
+		if err != nil {
+			return err
+		}
+		return readChanged(ctx, client, r, out)
+	}
+	return web.Read(ctx, s, r, out)
 }

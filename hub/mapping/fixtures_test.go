@@ -20,6 +20,7 @@ func TestConnectorsFixtures(t *testing.T) {
 		mapping, fixtures string
 		cases             int
 	}{
+		{moodle.New, "moodle/mapping.yaml", "moodle/fixtures", 14},
 		{moodle.New, "moodle/logstore.yaml", "moodle/logstore/fixtures", 14},
 		{canvas.New, "canvas/mapping.yaml", "canvas/fixtures", 17},
 	} {

@@ -157,6 +157,16 @@ func TestWallClock(t *testing.T) {
 	}
 }
 
+func TestWithPart(t *testing.T) {
+	for _, test := range [][3]string{
+		{`{"a":1}`, "20", `{"course":20,"a":1}`}, {` { } `, "x\"y", `{"course":"x\"y" }`}, {`{}`, "007", `{"course":"007"}`}, {`[1]`, "20", `[1]`}, {`null`, "20", `null`},
+	} {
+		if got := string(withPart([]byte(test[0]), "course", test[1])); got != test[2] {
+			t.Errorf("%s in %s: %s", test[0], test[1], got)
+		}
+	}
+}
+
 func TestMarks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.MapOfN(rapid.OneOf(rapid.StringMatching(`[1-9][0-9]{0,12}`), rapid.StringMatching(`[a-z0-9-]{1,12}`)), rapid.Uint64(), 0, 50).Draw(t, "values")

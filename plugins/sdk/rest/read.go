@@ -273,14 +273,17 @@ func (rd *reader) element(ctx context.Context, raw []byte) error {
 	if !rd.recent.note(content, content, time.Time{}) {
 		rd.page.fresh++
 	}
-	var err error
+	element, err := raw, error(nil)
+	if rd.s.PartAs != "" {
+		element = withPart(raw, rd.s.PartAs, rd.cur.Part)
+	}
 	switch {
 	case rd.s.Fetch != nil:
-		err = rd.s.Fetch(ctx, rd.c, raw, rd.record)
+		err = rd.s.Fetch(ctx, rd.c, element, rd.record)
 	case rd.s.Convert != nil:
-		err = rd.s.Convert(raw, rd.record)
+		err = rd.s.Convert(element, rd.record)
 	default:
-		err = rd.record(raw)
+		err = rd.record(element)
 	}
 	if err != nil {
 		return err

@@ -50,6 +50,8 @@ type Stream struct {
 	// Parts tells the ids of what the stream is read by, such as courses: each part has the whole of Path, Paging and Window for itself.
 	// Ids are told again in each run, in any order, and hold no personal data. See Part.
 	Parts func(ctx context.Context, c *Client, each func(id string) error) error
+	// PartAs is the name of a member that each element gets, with its part's id, where the API does not repeat it: an id of digits becomes a number. "": none.
+	PartAs string
 	// Convert makes records of one element of the list, as many as it likes; nil: the element is the record.
 	Convert func(element []byte, each func(record []byte) error) error
 	// Fetch is a Convert for lists that only name what changed: it asks for the record. A page's whole list is held meanwhile, at most 64 MiB.
