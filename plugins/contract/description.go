@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +55,9 @@ type Auth struct {
 	Secret string   `json:"secret"`           // name of the secret
 	Name   string   `json:"name,omitempty"`   // header: its name; query: the parameter's; basic: the user's; user: the password's
 	Prefix string   `json:"prefix,omitempty"` // header: text before the secret
+	// TokenURL is where the hub gets access tokens for the secret (oauth2); its host is one of Hosts. Scope is what they are asked for.
+	TokenURL string `json:"token_url,omitempty"`
+	Scope    string `json:"scope,omitempty"`
 }
 
 // AuthKind is a way to sign a request.
@@ -64,6 +68,7 @@ const (
 	AuthBasic  AuthKind = "basic"  // Authorization: Basic of Name:SECRET
 	AuthUser   AuthKind = "user"   // Authorization: Basic of SECRET:Name, for sources whose key stands in the user's place
 	AuthHeader AuthKind = "header" // Name: Prefix SECRET
+	AuthOAuth2 AuthKind = "oauth2" // Authorization: Bearer of an access token for client Name with its SECRET (RFC 6749, section 4.4)
 	AuthQuery  AuthKind = "query"  // ?Name=SECRET, added by the hub and never logged
 )
 
@@ -140,7 +145,34 @@ func (d Description) validateAuth(a Auth) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: auth kind is bearer, basic, user, header or query, not %q", ErrDescription, a.Kind)
+	if a.Kind == AuthOAuth2 {
+		return d.validateToken(a)
+	}
+	return fmt.Errorf("%w: auth kind is bearer, basic, user, oauth2, header or query, not %q", ErrDescription, a.Kind)
+}
+
+// validateToken: the secret goes to the token's address, which must be one that the connection may reach.
+func (d Description) validateToken(a Auth) error {
+	target, err := url.Parse(a.TokenURL)
+	if err != nil || a.Name == "" {
+		return fmt.Errorf("%w: oauth2 auth with secret %q needs a name (the client's id) and a token_url", ErrDescription, a.Secret)
+	}
+	scheme, host, port := Target(target)
+	for _, text := range d.Hosts {
+		if pattern, err := ParseHost(text); err == nil && pattern.Allows(scheme, host, port) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the token_url of oauth2 auth with secret %q is on no host among hosts", ErrDescription, a.Secret)
+}
+
+// Target gives scheme, host and port of an address as HostPattern.Allows wants them.
+func Target(u *url.URL) (scheme, host, port string) {
+	scheme, host, port = strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[scheme]
+	}
+	return scheme, host, port
 }
 
 // HostPattern is one entry of Description.Hosts.

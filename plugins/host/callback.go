@@ -40,6 +40,9 @@ type callback struct {
 	visible []string // secrets that the connector may see
 	limiter *rate.Limiter
 
+	issue  func(ctx context.Context, a contract.Auth, secret string) (string, time.Duration, error) // access tokens
+	tokens tokens
+
 	mu        sync.Mutex
 	known     []string  // values of secrets met so far, which never stand in a message
 	notBefore time.Time // the source wants no request before
@@ -50,6 +53,10 @@ func newCallback(h *Host, log *slog.Logger, s Session) *callback {
 	c.out = c.transport
 	if h.options.Through != nil {
 		c.out = h.options.Through(c.transport)
+	}
+	c.issue = h.options.Tokens
+	if c.issue == nil {
+		c.issue = c.issued
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.output = newDrain(log, c.redact)

@@ -123,11 +123,7 @@ func (c *callback) request(ctx context.Context, head *pb.RequestHead, body io.Re
 
 // allowed finds the pattern that covers the target.
 func (c *callback) allowed(target *url.URL) (contract.HostPattern, error) {
-	port := target.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[strings.ToLower(target.Scheme)]
-	}
-	return c.pattern(target.Scheme, target.Hostname(), port)
+	return c.pattern(contract.Target(target))
 }
 
 // pattern finds the one that covers a scheme, host and port.
@@ -166,6 +162,12 @@ func (c *callback) sign(ctx context.Context, r *http.Request, pattern contract.H
 			}
 			r.SetBasicAuth(user, password)
 			c.conceal(strings.TrimPrefix(r.Header.Get("Authorization"), "Basic "))
+		case contract.AuthOAuth2:
+			token, err := c.token(ctx, auth, value)
+			if err != nil {
+				return err
+			}
+			r.Header.Set("Authorization", "Bearer "+token)
 		case contract.AuthHeader:
 			r.Header.Set(auth.Name, auth.Prefix+value)
 		case contract.AuthQuery:

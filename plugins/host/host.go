@@ -17,6 +17,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/lrshub/lrshub/plugins/contract"
 )
 
 // Options configure a Host.
@@ -43,6 +45,8 @@ type Options struct {
 	Limits           Limits
 	// TLS configures HTTPS to sources, for instance a private authority. nil: the system's authorities.
 	TLS *tls.Config
+	// Tokens stands in for those who issue access tokens (auth kind oauth2), in tests; nil: they are asked.
+	Tokens func(ctx context.Context, a contract.Auth, secret string) (token string, good time.Duration, err error)
 	// Through stands between connectors and their sources: it is given the way out and gives what is taken instead. Recordings, replays and injected
 	// faults are made with it. What it sees is signed. nil: the way out itself.
 	Through func(out http.RoundTripper) http.RoundTripper

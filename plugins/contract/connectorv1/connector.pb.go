@@ -237,11 +237,13 @@ func (x *Description) GetAbilities() []string {
 
 type Auth struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // bearer, basic, header, query
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // bearer, basic, user, oauth2, header, query
 	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
 	Secret        string                 `protobuf:"bytes,3,opt,name=secret,proto3" json:"secret,omitempty"`
 	Name          string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	Prefix        string                 `protobuf:"bytes,5,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	TokenUrl      string                 `protobuf:"bytes,6,opt,name=token_url,json=tokenUrl,proto3" json:"token_url,omitempty"` // oauth2
+	Scope         string                 `protobuf:"bytes,7,opt,name=scope,proto3" json:"scope,omitempty"`                       // oauth2
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -307,6 +309,20 @@ func (x *Auth) GetName() string {
 func (x *Auth) GetPrefix() string {
 	if x != nil {
 		return x.Prefix
+	}
+	return ""
+}
+
+func (x *Auth) GetTokenUrl() string {
+	if x != nil {
+		return x.TokenUrl
+	}
+	return ""
+}
+
+func (x *Auth) GetScope() string {
+	if x != nil {
+		return x.Scope
 	}
 	return ""
 }
@@ -2993,13 +3009,15 @@ const file_connector_proto_rawDesc = "" +
 	"\x04rate\x18\b \x01(\x01R\x04rate\x125\n" +
 	"\astreams\x18\t \x03(\v2\x1b.lrshub.connector.v1.StreamR\astreams\x12\x1c\n" +
 	"\tabilities\x18\n" +
-	" \x03(\tR\tabilities\"r\n" +
+	" \x03(\tR\tabilities\"\xa5\x01\n" +
 	"\x04Auth\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x16\n" +
 	"\x06secret\x18\x03 \x01(\tR\x06secret\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x16\n" +
-	"\x06prefix\x18\x05 \x01(\tR\x06prefix\"\xe6\x01\n" +
+	"\x06prefix\x18\x05 \x01(\tR\x06prefix\x12\x1b\n" +
+	"\ttoken_url\x18\x06 \x01(\tR\btokenUrl\x12\x14\n" +
+	"\x05scope\x18\a \x01(\tR\x05scope\"\xe6\x01\n" +
 	"\x06Stream\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\x06fields\x18\x02 \x03(\v2\x1a.lrshub.connector.v1.FieldR\x06fields\x12\x10\n" +

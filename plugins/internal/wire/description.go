@@ -14,7 +14,7 @@ func FromDescription(d contract.Description) *pb.Description {
 		Hosts: d.Hosts, Secrets: d.Secrets, Rate: d.Rate,
 	}
 	for _, a := range d.Auth {
-		m.Auth = append(m.Auth, &pb.Auth{Kind: string(a.Kind), Host: a.Host, Secret: a.Secret, Name: a.Name, Prefix: a.Prefix})
+		m.Auth = append(m.Auth, &pb.Auth{Kind: string(a.Kind), Host: a.Host, Secret: a.Secret, Name: a.Name, Prefix: a.Prefix, TokenUrl: a.TokenURL, Scope: a.Scope})
 	}
 	for _, s := range d.Streams {
 		m.Streams = append(m.Streams, &pb.Stream{
@@ -36,7 +36,7 @@ func ToDescription(m *pb.Description) contract.Description {
 	}
 	for _, a := range m.GetAuth() {
 		d.Auth = append(d.Auth, contract.Auth{
-			Kind: contract.AuthKind(a.GetKind()), Host: a.GetHost(), Secret: a.GetSecret(), Name: a.GetName(), Prefix: a.GetPrefix(),
+			Kind: contract.AuthKind(a.GetKind()), Host: a.GetHost(), Secret: a.GetSecret(), Name: a.GetName(), Prefix: a.GetPrefix(), TokenURL: a.GetTokenUrl(), Scope: a.GetScope(),
 		})
 	}
 	for _, s := range m.GetStreams() {

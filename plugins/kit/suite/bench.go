@@ -108,6 +108,9 @@ func (s Subject) launch(ctx context.Context, config []byte, o host.Options) (*ru
 	if o.Limits == (host.Limits{}) {
 		o.Limits = host.Limits{Start: patience, NoPace: true, Retries: -1, RetryWait: time.Millisecond}
 	}
+	if !s.live {
+		o.Tokens = ownToken
+	}
 	if o.Through == nil {
 		o.Through = s.through
 	}

@@ -1,12 +1,14 @@
 package suite
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/sdk"
@@ -129,7 +131,7 @@ func (s signer) RoundTrip(r *http.Request) (*http.Response, error) {
 	for _, auth := range s.description.Auth {
 		value := s.secrets[auth.Secret]
 		switch auth.Kind {
-		case contract.AuthBearer:
+		case contract.AuthBearer, contract.AuthOAuth2: // see ownToken
 			r.Header.Set("Authorization", "Bearer "+value)
 		case contract.AuthBasic:
 			r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(auth.Name+":"+value)))
@@ -144,6 +146,11 @@ func (s signer) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	return s.out.RoundTrip(r)
+}
+
+// ownToken is the issuer of access tokens in the suite: the secret itself is the token, so a source in a test takes that as a bearer token.
+func ownToken(_ context.Context, _ contract.Auth, secret string) (string, time.Duration, error) {
+	return secret, time.Hour, nil
 }
 
 // leaks says which secret stands in a text, by name.

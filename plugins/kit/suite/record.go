@@ -36,8 +36,9 @@ const recordTime = 30 * time.Minute
 func Record(ctx context.Context, s Subject, now time.Time) (*Recorded, error) {
 	ctx, cancel := context.WithTimeout(ctx, recordTime)
 	defer cancel()
-	recorder := &cassette.Recorder{}
-	r, err := s.launch(ctx, []byte(s.Config), host.Options{
+	recorder, source := &cassette.Recorder{}, s
+	source.live = true
+	r, err := source.launch(ctx, []byte(s.Config), host.Options{
 		Through: func(out http.RoundTripper) http.RoundTripper {
 			recorder.Out = s.through(out)
 			return recorder

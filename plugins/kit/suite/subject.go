@@ -44,6 +44,7 @@ type Subject struct {
 	// Remove deletes a record of a stream at the source and gives its key's values; the check of deletes then expects to hear of it. nil: this is not tried.
 	Remove func(stream string) (key []any)
 
+	live  bool // the source is the real one, for a recording
 	bench *bench
 }
 
