@@ -15,6 +15,7 @@ import (
 	"github.com/lrshub/lrshub/connectors/openedx"
 	"github.com/lrshub/lrshub/connectors/qti"
 	"github.com/lrshub/lrshub/connectors/scim"
+	"github.com/lrshub/lrshub/connectors/scormcloud"
 	"github.com/lrshub/lrshub/connectors/xapi"
 	"github.com/lrshub/lrshub/plugins/sdk"
 )
@@ -22,16 +23,17 @@ import (
 // Builtin gives, by name, how to make each built-in connector. The map is the caller's.
 func Builtin() map[string]func() sdk.Connector {
 	return map[string]func() sdk.Connector{
-		"bamboohr": bamboohr.New,
-		"caliper":  caliper.New,
-		"canvas":   canvas.New,
-		"csv":      csv.New,
-		"manual":   manual.New,
-		"moodle":   moodle.New,
-		"openedx":  openedx.New,
-		"qti":      qti.New,
-		"scim":     scim.New,
-		"xapi":     xapi.New,
+		"bamboohr":   bamboohr.New,
+		"caliper":    caliper.New,
+		"canvas":     canvas.New,
+		"csv":        csv.New,
+		"manual":     manual.New,
+		"moodle":     moodle.New,
+		"openedx":    openedx.New,
+		"qti":        qti.New,
+		"scim":       scim.New,
+		"scormcloud": scormcloud.New,
+		"xapi":       xapi.New,
 	}
 }
 
