@@ -12,6 +12,7 @@ import (
 	"github.com/lrshub/lrshub/connectors/csv"
 	"github.com/lrshub/lrshub/connectors/manual"
 	"github.com/lrshub/lrshub/connectors/moodle"
+	"github.com/lrshub/lrshub/connectors/oneroster"
 	"github.com/lrshub/lrshub/connectors/openedx"
 	"github.com/lrshub/lrshub/connectors/qti"
 	"github.com/lrshub/lrshub/connectors/scim"
@@ -34,6 +35,7 @@ func Builtin() map[string]func() sdk.Connector {
 		"scim":       scim.New,
 		"scormcloud": scormcloud.New,
 		"xapi":       xapi.New,
+		"oneroster":  oneroster.New,
 	}
 }
 
