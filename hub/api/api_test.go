@@ -33,7 +33,6 @@ type office struct {
 	metrics http.Handler
 	vault   *vault.Vault
 	ingest  *ingest.Road
-	vault   *vault.Vault
 	stop    chan struct{}
 	broken  error // what PrepareTenant fails with
 }
@@ -80,7 +79,6 @@ func newOfficeWith(t *testing.T, options auth.Options) *office {
 	v, dictionary := vault.New(keys), records.NewDictionary(o.db)
 	o.vault = v
 	o.ingest, o.stop = ingest.New(o.db, v, dictionary, "https://hub.example", time.Now), make(chan struct{})
-	o.vault = v
 	management := api.Rooms{
 		DB: o.db, Vault: v, Gate: gate, Clients: o.clients, Now: time.Now, Version: "test", PrepareTenant: prepare, Stopping: o.stop,
 		Ingest: o.ingest, Disclose: disclose.New(o.db, v, dictionary, gate, "https://hub.example", time.Now),
