@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lrshub/lrshub/plugins/host/installed"
 )
 
 func checkCommand() *cobra.Command {
@@ -115,6 +117,7 @@ func (c *checks) production(ctx context.Context, s settings) {
 	c.keys(s.KeysDir, s.master, tenants, lived)
 	c.auditLog(s.AuditDir, lived)
 	c.blobs(s.BlobsDir)
+	c.installed(installed.Folder(s.Installed))
 	c.issuer(ctx, s.SignIn)
 	c.isolation(s.Connectors.AllowNoNamespace, "or set LRSHUB_CONNECTORS_WITHOUT_NAMESPACE=allow")
 	c.address(s.PublicURL, "put a proxy with TLS before the hub and set LRSHUB_PUBLIC_URL to its https:// address")

@@ -27,6 +27,7 @@ import (
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/vault"
 	"github.com/lrshub/lrshub/plugins/host"
+	"github.com/lrshub/lrshub/plugins/host/installed"
 	"github.com/lrshub/lrshub/workflows/sync"
 )
 
@@ -61,6 +62,7 @@ func (c *checks) folder(ctx context.Context, path string) {
 	c.keys(f.file("keys"), master, tenants, lived)
 	c.auditLog(f.file("audit"), lived)
 	c.blobs(f.file("blobs"))
+	c.installed(installed.Folder(f.file(connectorsFolder)))
 	c.isolation(false, "or start lrshub up with --allow-connectors-without-namespace")
 	if text, err := os.ReadFile(f.file("public-url")); err == nil {
 		c.address(strings.TrimSpace(string(text)), "serve it to this machine only, or take serve and worker behind a proxy with TLS")

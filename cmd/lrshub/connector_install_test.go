@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,6 +87,15 @@ func TestInstalledConnector(t *testing.T) {
 	admin.sync("quiz").stored(t, "with the better version, from where the first one was", 3, 0)
 	if log := admin.must("audit", "list", "--kind", "connection.changed", "-o", "json"); !strings.Contains(log, sumOf(t, better)) {
 		t.Errorf("the audit log does not name the new program: %s", log)
+	}
+
+	program := filepath.Join(admin.hub.Data, "connectors", "their-quiz", sumOf(t, worse))
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Dir(program), filepath.Base(program), "%s", "something else")
+	if out, _, _ := lrshub(t, "check", "--data", admin.hub.Data); !strings.Contains(out, "find out who exchanged it") || !strings.Contains(out, "is as it was installed") {
+		t.Errorf("check says nothing of an exchanged program: %s", out)
 	}
 
 	admin.fails(2, []string{"--yes"}, "connector", "remove", "their-quiz")
