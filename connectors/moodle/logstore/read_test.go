@@ -32,7 +32,7 @@ func newFolder(t *testing.T) *folder {
 	f.write("mdl_user.csv", "id,firstname,lastname,username,email,phone1\n3,Ada,Berg,ada,ada@school.example,555\n4,\"Bo \"\"B\"\"\",Dahl,bo,bo@school.example,\n")
 	f.write("course.jsonl", `{"id":1,"fullname":"School","lang":"en"}`+"\n"+`{"id":"20","fullname":"Biology","lang":"sv","summary":"x"}`+"\n")
 	f.write("mdl_course_modules.csv", "id,course,module,instance,section,added\n7,20,5,70,9,1\n")
-	f.write("mdl_course_sections.csv", "id,course,section,name\n9,20,2,\\N\n")
+	f.write("mdl_course_sections.csv", "id,course,section,name\n8,20,1,a\n9,20,2,\\N")
 	f.write("mdl_modules.csv", "id,name,visible\n5,quiz,1\n")
 	f.write("mdl_quiz.csv", "id,name,intro,password\n70,Cells,\"<p>two\nlines</p>\",secret\n")
 	return f

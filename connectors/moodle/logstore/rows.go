@@ -36,18 +36,19 @@ var errRow = errors.New("not a row")
 type scanner struct {
 	offset int64 // of the row that next gives
 	after  int64 // of the one after it
+	whole  bool  // the file does not grow: its last row is one without a line end, too
 	next   func() (row, error)
 }
 
-// ends says whether a byte ends the last row; without it the row may still be being written.
+// lineEnd ends a row; a last row without it may still be being written.
 const lineEnd = '\n'
 
-// open makes a scanner for a part of a file. header is that of a CSV export, nil for JSON lines.
+// scan makes a scanner for a part of a file. header is that of a CSV export, nil for JSON lines.
 func scan(from io.ReaderAt, offset, size int64, header []string) *scanner {
-	section := io.NewSectionReader(from, offset, size-offset)
+	section := io.NewSectionReader(from, offset, size-offset) // a row found by an index is a small part
 	s := &scanner{after: offset}
 	if header == nil {
-		s.next = s.jsonLines(bufio.NewReaderSize(section, 64<<10))
+		s.next = s.jsonLines(bufio.NewReaderSize(section, int(min(size-offset, 64<<10))))
 	} else {
 		s.next = s.csv(section, offset, header, from, size)
 	}
@@ -111,7 +112,7 @@ func (s *scanner) csv(section io.Reader, offset int64, header []string, from io.
 		default:
 			return nil, err
 		}
-		if s.after == size && !endsLine(from, size) {
+		if s.after == size && !s.whole && !endsLine(from, size) {
 			s.after = s.offset
 			return nil, io.EOF
 		}
@@ -130,7 +131,7 @@ func endsLine(from io.ReaderAt, size int64) bool {
 
 var number = regexp.MustCompile(`^(?:0|-?[1-9][0-9]{0,17})$`)
 
-// numbers are the columns of ids, which are numbers in Moodle; all else stays text as the export has it.
+// numeric says that a column holds ids or times, which are numbers in Moodle; all else stays text as the export has it.
 func numeric(column string) bool {
 	switch column {
 	case "id", "userid", "relateduserid", "courseid", "contextinstanceid", "objectid", "timecreated":

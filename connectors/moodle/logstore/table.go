@@ -23,6 +23,7 @@ type table struct {
 	header  []string // of CSV; nil: JSON lines
 	body    int64    // offset of the first row
 	indexes map[string][]indexed
+	recent  map[string][]row // what was found lately, by column and value: most events are of the same few courses
 }
 
 // indexed says where a row stands whose column has a value of this hash.
@@ -50,7 +51,7 @@ func openTable(root *os.Root, name string) (*table, error) {
 	if err != nil {
 		return nil, unreadable(name, err)
 	}
-	t := &table{File: file, name: name, size: about.Size(), indexes: map[string][]indexed{}}
+	t := &table{File: file, name: name, size: about.Size(), indexes: map[string][]indexed{}, recent: map[string][]row{}}
 	if strings.HasSuffix(strings.ToLower(name), ".csv") {
 		if err := t.readHeader(); err != nil {
 			file.Close()
@@ -92,8 +93,18 @@ func (t *table) readHeader() error {
 	return nil
 }
 
-// find gives the rows in which all these columns have these values, in the order of the file. alive is told that work goes on.
+// Bounds of what is kept of a table beside its indexes.
+const (
+	recentValues = 512
+	recentBytes  = 16 << 10 // of the rows of one value
+)
+
+// find gives the rows in which a column has a value, in the order of the file. alive is told that work goes on.
 func (t *table) find(column, value string, alive func()) ([]row, error) {
+	key := column + " " + value
+	if found, ok := t.recent[key]; ok {
+		return found, nil
+	}
 	index, ok := t.indexes[column]
 	if !ok {
 		var err error
@@ -105,14 +116,23 @@ func (t *table) find(column, value string, alive func()) ([]row, error) {
 	hash := maphash.String(seed, value)
 	at, _ := slices.BinarySearchFunc(index, hash, func(e indexed, hash uint64) int { return cmp.Compare(e.hash, hash) })
 	var found []row
+	size := int64(0)
 	for ; at < len(index) && index[at].hash == hash; at++ {
-		r, err := scan(t, index[at].offset, index[at].offset+index[at].length, t.header).next()
+		s := scan(t, index[at].offset, index[at].offset+index[at].length, t.header)
+		s.whole = true
+		r, err := s.next()
 		if err != nil {
 			return nil, sdk.Errorf(sdk.ClassTransient, "moodle: %s changed while it was read", t.name)
 		}
 		if r.text(column) == value {
-			found = append(found, r)
+			found, size = append(found, r), size+index[at].length
 		}
+	}
+	if len(t.recent) >= recentValues {
+		clear(t.recent)
+	}
+	if size <= recentBytes {
+		t.recent[key] = found
 	}
 	return found, nil
 }
@@ -120,6 +140,7 @@ func (t *table) find(column, value string, alive func()) ([]row, error) {
 func (t *table) index(column string, alive func()) ([]indexed, error) {
 	var index []indexed
 	s := scan(t, t.body, t.size, t.header)
+	s.whole = true
 	for n := 1; ; n++ {
 		r, err := s.next()
 		switch {
