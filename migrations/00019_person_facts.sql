@@ -26,8 +26,8 @@ CREATE TABLE person_fact (
 );
 CREATE INDEX person_fact_subject ON person_fact (tenant_id, subject_id, kind);
 CREATE INDEX person_fact_value ON person_fact (tenant_id, kind, value_key);
-CREATE INDEX person_fact_manager ON person_fact (tenant_id, manager_id) WHERE manager_id IS NOT NULL;
-CREATE INDEX person_fact_record ON person_fact (tenant_id, connection_id, stream, record) WHERE recorded_until = 'infinity';
+CREATE INDEX person_fact_manager ON person_fact (tenant_id, manager_id);
+CREATE INDEX person_fact_record ON person_fact (tenant_id, connection_id, stream, record);
 SELECT tenant_rows('person_fact', 'SELECT, INSERT, UPDATE, DELETE');
 
 -- Keyed digest of what the record says of a person, 16 bytes; empty: nothing. By it a change is seen.
