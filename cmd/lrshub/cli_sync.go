@@ -25,15 +25,31 @@ type startedRun struct {
 
 func syncRun(r *remote) *cobra.Command {
 	var wait, full bool
+	var since, until string
 	c := &cobra.Command{
 		Use:   "run CONNECTION",
 		Short: "Read a connection now",
 		Example: `  lrshub sync run registrations --wait
-  lrshub sync run registrations --full --wait     read everything again; what is the same is stored once`,
+  lrshub sync run registrations --full --wait     read everything again; what is the same is stored once
+  lrshub sync run lms --since 2026-01-01 --until 2026-02-01   read what was updated in January again, of the streams that can`,
 		Args: exactly("CONNECTION"),
 		RunE: func(c *cobra.Command, args []string) error {
+			wanted := map[string]any{"full": full}
+			for name, text := range map[string]string{"since": since, "until": until} {
+				if text == "" {
+					continue
+				}
+				at, err := instant(text)
+				if err != nil {
+					return usage("--%s: %v", name, err)
+				}
+				wanted[name] = at
+			}
+			if since != "" && until == "" {
+				wanted["until"] = time.Now().Add(-time.Second).UTC()
+			}
 			var started startedRun
-			if err := r.call(c.Context(), http.MethodPost, connectionPath(args[0])+"/syncs", map[string]bool{"full": full}, &started); err != nil {
+			if err := r.call(c.Context(), http.MethodPost, connectionPath(args[0])+"/syncs", wanted, &started); err != nil {
 				return err
 			}
 			if !wait {
@@ -45,7 +61,21 @@ func syncRun(r *remote) *cobra.Command {
 	}
 	c.Flags().BoolVar(&wait, "wait", false, "wait for its end; exit code 1 if it failed, 6 if it left dead letters")
 	c.Flags().BoolVar(&full, "full", false, "read everything again")
+	c.Flags().StringVar(&since, "since", "", "backfill: read only what the source says was updated from then on (2026-01-31, or 2026-01-31T08:00:00Z)")
+	c.Flags().StringVar(&until, "until", "", "and before then (default: now)")
 	return c
+}
+
+// instant reads a date, which is its beginning in UTC, or an instant.
+func instant(text string) (time.Time, error) {
+	if t, err := time.Parse(time.DateOnly, text); err == nil {
+		return t, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, fmt.Errorf("%q is neither a date like 2026-01-31 nor an instant like 2026-01-31T08:00:00Z", text)
+	}
+	return t, nil
 }
 
 // pollEvery is how often a run that is waited for is looked at.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -22,7 +23,9 @@ var (
 type newRun struct {
 	ConnectionName
 	Body struct {
-		Full bool `json:"full,omitempty" doc:"read everything again"`
+		Full  bool      `json:"full,omitempty" doc:"read everything again"`
+		Since time.Time `json:"since,omitempty" doc:"read only what was updated from then on, of the streams that can; with until"`
+		Until time.Time `json:"until,omitempty" doc:"and before then"`
 	} `required:"false"`
 }
 
@@ -64,7 +67,15 @@ func (f *face) syncs() {
 			if err != nil {
 				return nil, err
 			}
-			run, err := sync.Start(ctx, f.Temporal, f.DB, sync.Target{Tenant: caller.Tenant, Connection: c.ID}, in.Body.Full, caller.Client.String())
+			target := sync.Target{Tenant: caller.Tenant, Connection: c.ID}
+			if since, until := in.Body.Since, in.Body.Until; !since.IsZero() || !until.IsZero() {
+				if in.Body.Full || since.IsZero() || !since.Before(until) || until.After(f.Now()) {
+					return nil, fmt.Errorf("%w: a range has since and until, since before until and until not in the future, and is not full", errInvalid)
+				}
+				run, err := sync.Backfill(ctx, f.Temporal, f.DB, target, since, until, caller.Client.String())
+				return &body[startedRun]{startedRun{run}}, err
+			}
+			run, err := sync.Start(ctx, f.Temporal, f.DB, target, in.Body.Full, caller.Client.String())
 			return &body[startedRun]{startedRun{run}}, err
 		})
 	register(f, operation{http.MethodGet, "/connections/{name}/syncs", "List a connection's runs, newest first", readSyncs, "syncs", 0},

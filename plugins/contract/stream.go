@@ -70,6 +70,8 @@ type Stream struct {
 	// does not say SnapshotComplete; changed, it brings everything. Others are never given such a cursor: one that took it for the place to go
 	// on from would bring nothing, call the snapshot complete, and have every record taken back.
 	Compares bool `json:"compares,omitempty"`
+	// Ranges says of an incremental stream that it can be read for a range of time (a backfill), whatever its cursor is.
+	Ranges bool `json:"ranges,omitempty"`
 	// Statements says that the records are xAPI statements (StatementRecord), which the hub keeps as they are: no mapping converts them, and
 	// no field of them is left out. Such a stream is incremental and has no deletes: voiding statements say what is gone.
 	Statements bool `json:"statements,omitempty"`
@@ -133,6 +135,9 @@ func (s Stream) Validate() error {
 	}
 	if s.Statements && (s.Mode != Incremental || s.Deletes != "" && s.Deletes != DeletesNone) {
 		return fmt.Errorf("%w: stream %q: statements are incremental and have no deletes", ErrSchema, s.Name)
+	}
+	if s.Ranges && s.Mode != Incremental {
+		return fmt.Errorf("%w: stream %q: only an incremental stream is read for a range of time", ErrSchema, s.Name)
 	}
 	if s.Compares && s.Mode == Incremental {
 		return fmt.Errorf("%w: stream %q: only a snapshot compares", ErrSchema, s.Name)

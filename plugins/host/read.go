@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/lrshub/lrshub/plugins/contract"
 	pb "github.com/lrshub/lrshub/plugins/contract/connectorv1"
 	"github.com/lrshub/lrshub/plugins/internal/frames"
@@ -20,9 +22,11 @@ type ReadRequest struct {
 	Cursor    []byte          // nil: from the start
 	// Fields are the paths to keep of each record (contract.SplitPath); all else is thrown away here. nil keeps every
 	// field that the stream declares; what it does not declare is never kept.
-	Fields      []string
-	Full        bool
-	PageRecords int // records that may lie between two checkpoints; 0: 1000
+	Fields []string
+	Full   bool
+	// Since and Until ask a stream with Stream.Ranges for what was updated in [Since, Until), without a cursor; zero: no range.
+	Since, Until time.Time
+	PageRecords  int // records that may lie between two checkpoints; 0: 1000
 }
 
 // Page is what a connector brought between two checkpoints. Its memory is the callee's to keep.
@@ -80,10 +84,14 @@ func (p *Process) Read(ctx context.Context, r ReadRequest, page func(context.Con
 		if err != nil {
 			return nil, err
 		}
-		err = call.Send(&pb.ReadInput{Input: &pb.ReadInput_Start{Start: &pb.ReadRequest{
+		start := &pb.ReadRequest{
 			Stream: r.Stream.Name, Partition: r.Partition, Cursor: r.Cursor, Fields: r.Fields, Full: r.Full,
 			PageRecords: uint32(r.PageRecords), MaxRecord: uint64(p.limits.RecordBytes),
-		}}})
+		}
+		if !r.Since.IsZero() {
+			start.Since, start.Until = timestamppb.New(r.Since), timestamppb.New(r.Until)
+		}
+		err = call.Send(&pb.ReadInput{Input: &pb.ReadInput_Start{Start: start}})
 		return &conversation{recv: call.Recv, ack: func(sequence uint64) error {
 			return call.Send(&pb.ReadInput{Input: &pb.ReadInput_Ack{Ack: &pb.Ack{Sequence: sequence}}})
 		}}, sent(err)

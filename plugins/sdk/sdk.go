@@ -64,6 +64,8 @@ type Request struct {
 	Cursor    []byte   // what the last Checkpoint carried that the hub has stored; nil: from the start
 	Fields    []string // paths that will be kept; a hint for sources that can leave out the rest. nil: all
 	Full      bool     // ignore what is known, bring everything
+	// Since and Until ask a stream with Stream.Ranges for what was updated in this range, [Since, Until); there is no cursor then. Zero: no such range.
+	Since, Until time.Time
 	// PageRecords is how many records may lie between two checkpoints (Output.Due keeps count). 0 means 1000.
 	PageRecords int
 	// MaxRecord is the size in bytes above which a record is refused as too large. 0 means 16 MiB.

@@ -110,5 +110,8 @@ func request(m *pb.ReadRequest) Request {
 	if len(m.GetCursor()) > 0 {
 		r.Cursor = m.GetCursor()
 	}
+	if m.GetSince() != nil {
+		r.Since, r.Until = m.GetSince().AsTime(), m.GetUntil().AsTime()
+	}
 	return r
 }

@@ -30,7 +30,7 @@ type ledgerConfig struct {
 }
 
 var entries = contract.Stream{
-	Name: "entries", Key: []string{"n"}, Subject: "who", Mode: contract.Incremental,
+	Name: "entries", Key: []string{"n"}, Subject: "who", Mode: contract.Incremental, Ranges: true,
 	Fields: []contract.Field{{Name: "n", Type: contract.Int}, {Name: "who", Type: contract.String}, {Name: "unmapped", Type: contract.String}},
 }
 
@@ -68,6 +68,9 @@ func (ledger) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out *sdk.
 	total, err := readNumber(filepath.Join(folder, "total"))
 	if err != nil {
 		return sdk.Errorf(sdk.ClassConfig, "the folder holds no file total")
+	}
+	if !r.Since.IsZero() { // entry n was made n seconds after 1970
+		return ledger{}.pages(ctx, "", 0, int(r.Since.Unix())-1, int(r.Until.Unix())-1, out)
 	}
 	what, number, err := readScript(filepath.Join(folder, "script"))
 	if err != nil {

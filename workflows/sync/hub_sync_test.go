@@ -25,7 +25,7 @@ func TestRealSyncs(t *testing.T) {
 		name string
 		test func(*hub)
 	}{
-		{"tables", tables}, {"trouble", trouble}, {"cancel and pause", cancelAndPause}, {"schedule", schedule}, {"dead letters", deadLetters},
+		{"tables", tables}, {"trouble", trouble}, {"cancel and pause", cancelAndPause}, {"schedule", schedule}, {"dead letters", deadLetters}, {"backfill", backfill},
 		{"nothing in clear", nothingInClear},
 	} {
 		t.Run(each.name, func(t *testing.T) {
@@ -395,4 +395,36 @@ func hangingSource(h *hub) {
 		h.Fatal(err)
 	}
 	h.newest(stuck, "ended", func(r connection.Run) bool { return r.State == connection.Cancelled })
+}
+
+// backfill reads a range again, whatever was read before, and the stream goes on from where it stood.
+func backfill(h *hub) {
+	c, folder := h.addLedger("backfilled", 30, "slow 1")
+	if r, err := h.sync(c, false); err != nil || h.statements(c) != 30 {
+		h.Fatalf("%+v, %v", r, err)
+	}
+	run, err := Backfill(h.Context(), h.client, h.db, h.target(c), time.Unix(25, 0), time.Unix(46, 0), "client-1")
+	if err != nil {
+		h.Fatal(err)
+	}
+	if err := Wait(h.Context(), h.client, h.target(c)); err != nil {
+		h.Fatal(err)
+	}
+	if r := h.run(run); r.State != connection.Succeeded || r.Total.Records != 21 || r.Total.Unchanged != 6 || r.Total.Statements != 15 || h.statements(c) != 45 {
+		h.Errorf("backfill: %+v, %d live", r, h.statements(c))
+	}
+	h.write(filepath.Join(folder, "total"), "40")
+	if r, err := h.sync(c, false); err != nil || r.Total.Records != 10 || r.Total.Unchanged != 10 { // from 30 on, where it stood
+		h.Errorf("the next run: %+v, %v", r, err)
+	}
+	folder = h.TempDir()
+	h.write(filepath.Join(folder, "mark.csv"), marks(3))
+	h.write(filepath.Join(folder, "exam.csv"), exams)
+	table := h.add("tables", tablesFile, map[string]string{"folder": folder})
+	if _, err := Backfill(h.Context(), h.client, h.db, h.target(table), time.Unix(0, 1), time.Unix(9, 0), "client-1"); err != nil {
+		h.Fatal(err)
+	}
+	if err := Wait(h.Context(), h.client, h.target(table)); err == nil || !strings.Contains(err.Error(), "full") {
+		h.Errorf("streams that cannot: %v", err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,6 +44,9 @@ type readInput struct {
 	Stream stream    `json:"stream"`
 	Full   bool      `json:"full,omitempty"`
 	Slow   bool      `json:"slow,omitempty"` // the lane
+
+	Since time.Time `json:"since,omitzero"` // of a backfill
+	Until time.Time `json:"until,omitzero"`
 }
 
 type readResult struct {
@@ -166,6 +170,9 @@ func (r *reader) describe(ctx context.Context, settings connection.Settings, m c
 
 // all reads the stream to its end.
 func (r *reader) all(ctx context.Context) (more bool, err error) {
+	if !r.in.Since.IsZero() {
+		return false, r.backfill(ctx)
+	}
 	at, err := r.start(ctx)
 	if err != nil || at.Complete {
 		return false, err
@@ -188,6 +195,19 @@ func (r *reader) all(ctx context.Context) (more bool, err error) {
 	return false, r.transaction(ctx, func(ctx context.Context, tx *database.Tx) error {
 		return connection.CompleteStream(ctx, tx, r.in.Connection, r.in.Run, r.in.Stream.Name, r.Now())
 	})
+}
+
+// backfill reads a range of time, from its beginning, and leaves the stream's cursor where it is: what is there already is found unchanged. A snapshot
+// is passed over beside streams that can be read so: every ordinary run reads it whole.
+func (r *reader) backfill(ctx context.Context) error {
+	if r.stream.Ranges {
+		return r.from(ctx, connection.Reading{})
+	}
+	can := func(name string) bool { s, _ := r.about.Stream(name); return s.Ranges }
+	if r.stream.Mode != contract.Incremental && slices.ContainsFunc(r.mapping.Streams(), can) {
+		return nil
+	}
+	return &contract.Error{Class: contract.ClassUnsupported, Message: fmt.Sprintf("the stream %s cannot be read for a range of time; read it in full: --full", r.stream.Name)}
 }
 
 // transaction runs fn if this run still holds the connection.
@@ -232,13 +252,18 @@ func (r *reader) from(ctx context.Context, at connection.Reading) error {
 		defer close(beaten)
 		r.beat(whole, ctx, cancel)
 	}()
-	request := host.ReadRequest{Stream: r.stream, Cursor: at.Cursor, Fields: r.mapping.Fields(r.stream.Name), Full: at.Again}
+	request := host.ReadRequest{Stream: r.stream, Cursor: at.Cursor, Fields: r.mapping.Fields(r.stream.Name), Full: at.Again, Since: r.in.Since, Until: r.in.Until}
 	run := ingest.Run{
 		Tenant: r.in.Tenant, Connection: r.in.Connection, ID: r.in.Run, Purpose: r.purpose, Mapping: r.mapping, MappingVersion: r.in.Stream.Mapping,
 		Stream: r.stream, Generation: at.Generation, Lease: lease,
 	}
 	pages := r.Road.Pages(ctx, run, func(page contract.Page, _ ingest.Counts) error { return r.stored(ctx, page) })
-	err := r.process.Read(ctx, request, func(ctx context.Context, page host.Page) error { return pages.Add(ctx, page.Contract()) })
+	err := r.process.Read(ctx, request, func(ctx context.Context, page host.Page) error {
+		if !r.in.Since.IsZero() {
+			page.Cursor, page.SnapshotComplete = nil, false // the stream stands where it stood
+		}
+		return pages.Add(ctx, page.Contract())
+	})
 	if last := pages.Wait(); err == nil {
 		err = last
 	}

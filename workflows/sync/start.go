@@ -25,6 +25,12 @@ func Start(ctx context.Context, c client.Client, db *database.DB, t Target, full
 	return start(ctx, c, db, "Sync", Input{Target: t, Full: full, By: by})
 }
 
+// Backfill starts a run that reads only what the source says was updated in [since, until), of the streams that can be read so; the cursors stay where they are.
+// Otherwise as Start.
+func Backfill(ctx context.Context, c client.Client, db *database.DB, t Target, since, until time.Time, by string) (uuid.UUID, error) {
+	return start(ctx, c, db, "Sync", Input{Target: t, By: by, Since: since.UTC(), Until: until.UTC()})
+}
+
 // StartReplay starts a run that maps the connection's open dead letters again. Otherwise as Start.
 func StartReplay(ctx context.Context, c client.Client, db *database.DB, t Target, by string) (uuid.UUID, error) {
 	return start(ctx, c, db, "Replay", Input{Target: t, By: by})

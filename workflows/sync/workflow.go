@@ -19,6 +19,9 @@ type Input struct {
 	Target
 	Full bool   `json:"full,omitempty"`
 	By   string `json:"by"` // credential id, or "schedule"
+	// Since and Until bound a backfill: only what the source says was updated in [Since, Until), of the streams that can. Zero: an ordinary run.
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
 
 	Streams []stream `json:"streams,omitempty"` // left to read, when the workflow continues as new
 	Slow    bool     `json:"slow,omitempty"`    // and the lane that they are read in
@@ -113,7 +116,7 @@ func begin(ctx workflow.Context, in Input, run uuid.UUID, kind connection.RunKin
 
 func read(ctx workflow.Context, in Input, run uuid.UUID, s stream) (more bool, err error) {
 	var done readResult
-	err = workflow.ExecuteActivity(reading(ctx, in.Slow), nameRead, readInput{Target: in.Target, Run: run, Stream: s, Full: in.Full, Slow: in.Slow}).Get(ctx, &done)
+	err = workflow.ExecuteActivity(reading(ctx, in.Slow), nameRead, readInput{Target: in.Target, Run: run, Stream: s, Full: in.Full, Slow: in.Slow, Since: in.Since, Until: in.Until}).Get(ctx, &done)
 	if err == nil && done.Destroyed {
 		err = errDestroyed
 	}

@@ -337,6 +337,7 @@ type Stream struct {
 	Mode          string                 `protobuf:"bytes,6,opt,name=mode,proto3" json:"mode,omitempty"`              // incremental, snapshot
 	Compares      bool                   `protobuf:"varint,7,opt,name=compares,proto3" json:"compares,omitempty"`     // a snapshot: knows an unchanged source by the cursor of a finished one
 	Statements    bool                   `protobuf:"varint,8,opt,name=statements,proto3" json:"statements,omitempty"` // records are xAPI statements, kept as they are
+	Ranges        bool                   `protobuf:"varint,9,opt,name=ranges,proto3" json:"ranges,omitempty"`         // incremental: can be read for a range of time
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -423,6 +424,13 @@ func (x *Stream) GetCompares() bool {
 func (x *Stream) GetStatements() bool {
 	if x != nil {
 		return x.Statements
+	}
+	return false
+}
+
+func (x *Stream) GetRanges() bool {
+	if x != nil {
+		return x.Ranges
 	}
 	return false
 }
@@ -672,6 +680,8 @@ type ReadRequest struct {
 	Full          bool                   `protobuf:"varint,5,opt,name=full,proto3" json:"full,omitempty"`
 	PageRecords   uint32                 `protobuf:"varint,6,opt,name=page_records,json=pageRecords,proto3" json:"page_records,omitempty"`
 	MaxRecord     uint64                 `protobuf:"varint,7,opt,name=max_record,json=maxRecord,proto3" json:"max_record,omitempty"` // bytes
+	Since         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`                           // of a stream that can: only what was updated from then on; there is no cursor then
+	Until         *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=until,proto3" json:"until,omitempty"`                           // and before then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -753,6 +763,20 @@ func (x *ReadRequest) GetMaxRecord() uint64 {
 		return x.MaxRecord
 	}
 	return 0
+}
+
+func (x *ReadRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
 }
 
 type ReadInput struct {
@@ -3017,7 +3041,7 @@ const file_connector_proto_rawDesc = "" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x16\n" +
 	"\x06prefix\x18\x05 \x01(\tR\x06prefix\x12\x1b\n" +
 	"\ttoken_url\x18\x06 \x01(\tR\btokenUrl\x12\x14\n" +
-	"\x05scope\x18\a \x01(\tR\x05scope\"\xe6\x01\n" +
+	"\x05scope\x18\a \x01(\tR\x05scope\"\xfe\x01\n" +
 	"\x06Stream\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\x06fields\x18\x02 \x03(\v2\x1a.lrshub.connector.v1.FieldR\x06fields\x12\x10\n" +
@@ -3028,7 +3052,8 @@ const file_connector_proto_rawDesc = "" +
 	"\bcompares\x18\a \x01(\bR\bcompares\x12\x1e\n" +
 	"\n" +
 	"statements\x18\b \x01(\bR\n" +
-	"statements\"\xaf\x01\n" +
+	"statements\x12\x16\n" +
+	"\x06ranges\x18\t \x01(\bR\x06ranges\"\xaf\x01\n" +
 	"\x05Field\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x122\n" +
@@ -3040,7 +3065,7 @@ const file_connector_proto_rawDesc = "" +
 	"\x04host\x18\x02 \x01(\rR\x04host\"\x0e\n" +
 	"\fOpenResponse\"\x0e\n" +
 	"\fCheckRequest\"\x0f\n" +
-	"\rCheckResponse\"\xc9\x01\n" +
+	"\rCheckResponse\"\xad\x02\n" +
 	"\vReadRequest\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\tR\tpartition\x12\x16\n" +
@@ -3049,7 +3074,9 @@ const file_connector_proto_rawDesc = "" +
 	"\x04full\x18\x05 \x01(\bR\x04full\x12!\n" +
 	"\fpage_records\x18\x06 \x01(\rR\vpageRecords\x12\x1d\n" +
 	"\n" +
-	"max_record\x18\a \x01(\x04R\tmaxRecord\"|\n" +
+	"max_record\x18\a \x01(\x04R\tmaxRecord\x120\n" +
+	"\x05since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"|\n" +
 	"\tReadInput\x128\n" +
 	"\x05start\x18\x01 \x01(\v2 .lrshub.connector.v1.ReadRequestH\x00R\x05start\x12,\n" +
 	"\x03ack\x18\x02 \x01(\v2\x18.lrshub.connector.v1.AckH\x00R\x03ackB\a\n" +
@@ -3273,63 +3300,65 @@ var file_connector_proto_depIdxs = []int32{
 	5,  // 3: lrshub.connector.v1.Stream.fields:type_name -> lrshub.connector.v1.Field
 	5,  // 4: lrshub.connector.v1.Field.fields:type_name -> lrshub.connector.v1.Field
 	5,  // 5: lrshub.connector.v1.Field.elem:type_name -> lrshub.connector.v1.Field
-	10, // 6: lrshub.connector.v1.ReadInput.start:type_name -> lrshub.connector.v1.ReadRequest
-	12, // 7: lrshub.connector.v1.ReadInput.ack:type_name -> lrshub.connector.v1.Ack
-	14, // 8: lrshub.connector.v1.Frame.records:type_name -> lrshub.connector.v1.Records
-	15, // 9: lrshub.connector.v1.Frame.chunk:type_name -> lrshub.connector.v1.Chunk
-	16, // 10: lrshub.connector.v1.Frame.bad:type_name -> lrshub.connector.v1.Bad
-	17, // 11: lrshub.connector.v1.Frame.checkpoint:type_name -> lrshub.connector.v1.Checkpoint
-	18, // 12: lrshub.connector.v1.Frame.progress:type_name -> lrshub.connector.v1.Progress
-	19, // 13: lrshub.connector.v1.Frame.snapshot_complete:type_name -> lrshub.connector.v1.SnapshotComplete
-	20, // 14: lrshub.connector.v1.Frame.reply:type_name -> lrshub.connector.v1.Reply
-	21, // 15: lrshub.connector.v1.Frame.end:type_name -> lrshub.connector.v1.End
-	34, // 16: lrshub.connector.v1.Reply.header:type_name -> lrshub.connector.v1.Header
-	10, // 17: lrshub.connector.v1.PlanRequest.request:type_name -> lrshub.connector.v1.ReadRequest
-	24, // 18: lrshub.connector.v1.PlanResponse.partitions:type_name -> lrshub.connector.v1.Partition
-	28, // 19: lrshub.connector.v1.ReceiveInput.start:type_name -> lrshub.connector.v1.Push
-	12, // 20: lrshub.connector.v1.ReceiveInput.ack:type_name -> lrshub.connector.v1.Ack
-	34, // 21: lrshub.connector.v1.Push.header:type_name -> lrshub.connector.v1.Header
-	46, // 22: lrshub.connector.v1.Push.received:type_name -> google.protobuf.Timestamp
-	30, // 23: lrshub.connector.v1.FindSubjectInput.start:type_name -> lrshub.connector.v1.FindSubjectRequest
-	12, // 24: lrshub.connector.v1.FindSubjectInput.ack:type_name -> lrshub.connector.v1.Ack
-	47, // 25: lrshub.connector.v1.Failure.retry_after:type_name -> google.protobuf.Duration
-	36, // 26: lrshub.connector.v1.HTTPRequest.head:type_name -> lrshub.connector.v1.RequestHead
-	34, // 27: lrshub.connector.v1.RequestHead.header:type_name -> lrshub.connector.v1.Header
-	38, // 28: lrshub.connector.v1.HTTPResponse.head:type_name -> lrshub.connector.v1.ResponseHead
-	34, // 29: lrshub.connector.v1.ResponseHead.header:type_name -> lrshub.connector.v1.Header
-	41, // 30: lrshub.connector.v1.DialResponse.opened:type_name -> lrshub.connector.v1.Opened
-	34, // 31: lrshub.connector.v1.LogRequest.attributes:type_name -> lrshub.connector.v1.Header
-	0,  // 32: lrshub.connector.v1.Connector.Describe:input_type -> lrshub.connector.v1.DescribeRequest
-	6,  // 33: lrshub.connector.v1.Connector.Open:input_type -> lrshub.connector.v1.OpenRequest
-	8,  // 34: lrshub.connector.v1.Connector.Check:input_type -> lrshub.connector.v1.CheckRequest
-	11, // 35: lrshub.connector.v1.Connector.Read:input_type -> lrshub.connector.v1.ReadInput
-	22, // 36: lrshub.connector.v1.Connector.Plan:input_type -> lrshub.connector.v1.PlanRequest
-	25, // 37: lrshub.connector.v1.Connector.Commit:input_type -> lrshub.connector.v1.CommitRequest
-	27, // 38: lrshub.connector.v1.Connector.Receive:input_type -> lrshub.connector.v1.ReceiveInput
-	29, // 39: lrshub.connector.v1.Connector.FindSubject:input_type -> lrshub.connector.v1.FindSubjectInput
-	31, // 40: lrshub.connector.v1.Connector.EraseSubject:input_type -> lrshub.connector.v1.EraseSubjectRequest
-	35, // 41: lrshub.connector.v1.Host.HTTP:input_type -> lrshub.connector.v1.HTTPRequest
-	39, // 42: lrshub.connector.v1.Host.Dial:input_type -> lrshub.connector.v1.DialRequest
-	42, // 43: lrshub.connector.v1.Host.Secret:input_type -> lrshub.connector.v1.SecretRequest
-	44, // 44: lrshub.connector.v1.Host.Log:input_type -> lrshub.connector.v1.LogRequest
-	1,  // 45: lrshub.connector.v1.Connector.Describe:output_type -> lrshub.connector.v1.DescribeResponse
-	7,  // 46: lrshub.connector.v1.Connector.Open:output_type -> lrshub.connector.v1.OpenResponse
-	9,  // 47: lrshub.connector.v1.Connector.Check:output_type -> lrshub.connector.v1.CheckResponse
-	13, // 48: lrshub.connector.v1.Connector.Read:output_type -> lrshub.connector.v1.Frame
-	23, // 49: lrshub.connector.v1.Connector.Plan:output_type -> lrshub.connector.v1.PlanResponse
-	26, // 50: lrshub.connector.v1.Connector.Commit:output_type -> lrshub.connector.v1.CommitResponse
-	13, // 51: lrshub.connector.v1.Connector.Receive:output_type -> lrshub.connector.v1.Frame
-	13, // 52: lrshub.connector.v1.Connector.FindSubject:output_type -> lrshub.connector.v1.Frame
-	32, // 53: lrshub.connector.v1.Connector.EraseSubject:output_type -> lrshub.connector.v1.EraseSubjectResponse
-	37, // 54: lrshub.connector.v1.Host.HTTP:output_type -> lrshub.connector.v1.HTTPResponse
-	40, // 55: lrshub.connector.v1.Host.Dial:output_type -> lrshub.connector.v1.DialResponse
-	43, // 56: lrshub.connector.v1.Host.Secret:output_type -> lrshub.connector.v1.SecretResponse
-	45, // 57: lrshub.connector.v1.Host.Log:output_type -> lrshub.connector.v1.LogResponse
-	45, // [45:58] is the sub-list for method output_type
-	32, // [32:45] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	46, // 6: lrshub.connector.v1.ReadRequest.since:type_name -> google.protobuf.Timestamp
+	46, // 7: lrshub.connector.v1.ReadRequest.until:type_name -> google.protobuf.Timestamp
+	10, // 8: lrshub.connector.v1.ReadInput.start:type_name -> lrshub.connector.v1.ReadRequest
+	12, // 9: lrshub.connector.v1.ReadInput.ack:type_name -> lrshub.connector.v1.Ack
+	14, // 10: lrshub.connector.v1.Frame.records:type_name -> lrshub.connector.v1.Records
+	15, // 11: lrshub.connector.v1.Frame.chunk:type_name -> lrshub.connector.v1.Chunk
+	16, // 12: lrshub.connector.v1.Frame.bad:type_name -> lrshub.connector.v1.Bad
+	17, // 13: lrshub.connector.v1.Frame.checkpoint:type_name -> lrshub.connector.v1.Checkpoint
+	18, // 14: lrshub.connector.v1.Frame.progress:type_name -> lrshub.connector.v1.Progress
+	19, // 15: lrshub.connector.v1.Frame.snapshot_complete:type_name -> lrshub.connector.v1.SnapshotComplete
+	20, // 16: lrshub.connector.v1.Frame.reply:type_name -> lrshub.connector.v1.Reply
+	21, // 17: lrshub.connector.v1.Frame.end:type_name -> lrshub.connector.v1.End
+	34, // 18: lrshub.connector.v1.Reply.header:type_name -> lrshub.connector.v1.Header
+	10, // 19: lrshub.connector.v1.PlanRequest.request:type_name -> lrshub.connector.v1.ReadRequest
+	24, // 20: lrshub.connector.v1.PlanResponse.partitions:type_name -> lrshub.connector.v1.Partition
+	28, // 21: lrshub.connector.v1.ReceiveInput.start:type_name -> lrshub.connector.v1.Push
+	12, // 22: lrshub.connector.v1.ReceiveInput.ack:type_name -> lrshub.connector.v1.Ack
+	34, // 23: lrshub.connector.v1.Push.header:type_name -> lrshub.connector.v1.Header
+	46, // 24: lrshub.connector.v1.Push.received:type_name -> google.protobuf.Timestamp
+	30, // 25: lrshub.connector.v1.FindSubjectInput.start:type_name -> lrshub.connector.v1.FindSubjectRequest
+	12, // 26: lrshub.connector.v1.FindSubjectInput.ack:type_name -> lrshub.connector.v1.Ack
+	47, // 27: lrshub.connector.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	36, // 28: lrshub.connector.v1.HTTPRequest.head:type_name -> lrshub.connector.v1.RequestHead
+	34, // 29: lrshub.connector.v1.RequestHead.header:type_name -> lrshub.connector.v1.Header
+	38, // 30: lrshub.connector.v1.HTTPResponse.head:type_name -> lrshub.connector.v1.ResponseHead
+	34, // 31: lrshub.connector.v1.ResponseHead.header:type_name -> lrshub.connector.v1.Header
+	41, // 32: lrshub.connector.v1.DialResponse.opened:type_name -> lrshub.connector.v1.Opened
+	34, // 33: lrshub.connector.v1.LogRequest.attributes:type_name -> lrshub.connector.v1.Header
+	0,  // 34: lrshub.connector.v1.Connector.Describe:input_type -> lrshub.connector.v1.DescribeRequest
+	6,  // 35: lrshub.connector.v1.Connector.Open:input_type -> lrshub.connector.v1.OpenRequest
+	8,  // 36: lrshub.connector.v1.Connector.Check:input_type -> lrshub.connector.v1.CheckRequest
+	11, // 37: lrshub.connector.v1.Connector.Read:input_type -> lrshub.connector.v1.ReadInput
+	22, // 38: lrshub.connector.v1.Connector.Plan:input_type -> lrshub.connector.v1.PlanRequest
+	25, // 39: lrshub.connector.v1.Connector.Commit:input_type -> lrshub.connector.v1.CommitRequest
+	27, // 40: lrshub.connector.v1.Connector.Receive:input_type -> lrshub.connector.v1.ReceiveInput
+	29, // 41: lrshub.connector.v1.Connector.FindSubject:input_type -> lrshub.connector.v1.FindSubjectInput
+	31, // 42: lrshub.connector.v1.Connector.EraseSubject:input_type -> lrshub.connector.v1.EraseSubjectRequest
+	35, // 43: lrshub.connector.v1.Host.HTTP:input_type -> lrshub.connector.v1.HTTPRequest
+	39, // 44: lrshub.connector.v1.Host.Dial:input_type -> lrshub.connector.v1.DialRequest
+	42, // 45: lrshub.connector.v1.Host.Secret:input_type -> lrshub.connector.v1.SecretRequest
+	44, // 46: lrshub.connector.v1.Host.Log:input_type -> lrshub.connector.v1.LogRequest
+	1,  // 47: lrshub.connector.v1.Connector.Describe:output_type -> lrshub.connector.v1.DescribeResponse
+	7,  // 48: lrshub.connector.v1.Connector.Open:output_type -> lrshub.connector.v1.OpenResponse
+	9,  // 49: lrshub.connector.v1.Connector.Check:output_type -> lrshub.connector.v1.CheckResponse
+	13, // 50: lrshub.connector.v1.Connector.Read:output_type -> lrshub.connector.v1.Frame
+	23, // 51: lrshub.connector.v1.Connector.Plan:output_type -> lrshub.connector.v1.PlanResponse
+	26, // 52: lrshub.connector.v1.Connector.Commit:output_type -> lrshub.connector.v1.CommitResponse
+	13, // 53: lrshub.connector.v1.Connector.Receive:output_type -> lrshub.connector.v1.Frame
+	13, // 54: lrshub.connector.v1.Connector.FindSubject:output_type -> lrshub.connector.v1.Frame
+	32, // 55: lrshub.connector.v1.Connector.EraseSubject:output_type -> lrshub.connector.v1.EraseSubjectResponse
+	37, // 56: lrshub.connector.v1.Host.HTTP:output_type -> lrshub.connector.v1.HTTPResponse
+	40, // 57: lrshub.connector.v1.Host.Dial:output_type -> lrshub.connector.v1.DialResponse
+	43, // 58: lrshub.connector.v1.Host.Secret:output_type -> lrshub.connector.v1.SecretResponse
+	45, // 59: lrshub.connector.v1.Host.Log:output_type -> lrshub.connector.v1.LogResponse
+	47, // [47:60] is the sub-list for method output_type
+	34, // [34:47] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_connector_proto_init() }

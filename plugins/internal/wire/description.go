@@ -19,7 +19,7 @@ func FromDescription(d contract.Description) *pb.Description {
 	for _, s := range d.Streams {
 		m.Streams = append(m.Streams, &pb.Stream{
 			Name: s.Name, Fields: fromFields(s.Fields), Key: s.Key, Subject: s.Subject, Deletes: string(s.Deletes), Mode: string(s.Mode), Compares: s.Compares,
-			Statements: s.Statements,
+			Statements: s.Statements, Ranges: s.Ranges,
 		})
 	}
 	for _, a := range d.Abilities {
@@ -43,7 +43,7 @@ func ToDescription(m *pb.Description) contract.Description {
 		d.Streams = append(d.Streams, contract.Stream{
 			Name: s.GetName(), Fields: toFields(s.GetFields()), Key: s.GetKey(), Subject: s.GetSubject(),
 			Deletes: contract.Deletes(s.GetDeletes()), Mode: contract.Mode(s.GetMode()), Compares: s.GetCompares(),
-			Statements: s.GetStatements(),
+			Statements: s.GetStatements(), Ranges: s.GetRanges(),
 		})
 	}
 	for _, a := range m.GetAbilities() {

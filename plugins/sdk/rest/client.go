@@ -27,6 +27,8 @@ type Client struct {
 
 	config map[string]string // single values of the configuration
 	signs  []string          // query parameters that the hub adds
+
+	since, until time.Time // the range that is to be read; zero: there is none
 }
 
 // Answer is what Fault looks at.
@@ -176,6 +178,9 @@ func (c *Client) accepted() string {
 }
 
 func (c *Client) now() time.Time {
+	if !c.until.IsZero() {
+		return c.until
+	}
 	if c.Now == nil {
 		return time.Now().UTC()
 	}

@@ -71,6 +71,7 @@ func (c Connector) Describe(config []byte) (sdk.Description, error) {
 		if _, lasts := s.Paging.(steady); s.Mode == contract.Incremental && s.Window == nil && !lasts {
 			return d, sdk.Errorf(sdk.ClassSourceBug, "stream %s is incremental, but has neither a Window nor a Paging that goes on from its last place", s.Name)
 		}
+		s.Stream.Ranges = s.Stream.Mode == contract.Incremental && s.Window != nil
 		d.Streams = append(d.Streams, s.Stream)
 	}
 	if config == nil {
@@ -132,6 +133,7 @@ func (c Connector) Read(ctx context.Context, s *sdk.Session, r sdk.Request, out 
 	if err != nil {
 		return err
 	}
+	client.since, client.until = r.Since, r.Until
 	for i := range c.Streams {
 		if c.Streams[i].Name == r.Stream {
 			return newReader(client, &c.Streams[i], out).run(ctx, r)

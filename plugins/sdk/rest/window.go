@@ -146,6 +146,9 @@ func (w *Window) read(text string) (t time.Time, ok bool) {
 
 // start is where a stream begins that was never read.
 func (w *Window) start(c *Client) (time.Time, error) {
+	if !c.since.IsZero() {
+		return c.since, nil
+	}
 	text := c.Property(w.From)
 	if w.From == "" || text == "" {
 		return time.Time{}, nil
