@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/lrshub/lrshub/plugins/sdk"
 	"github.com/lrshub/lrshub/plugins/sdk/rest"
@@ -55,7 +56,12 @@ const maxRows = 1 << 20
 func history(row func(now, before map[string]any) map[string]any) rest.Decode {
 	return func(body io.Reader, each func([]byte) error) (rest.Values, error) {
 		var rows []map[string]any
+		var broken [][]byte
 		values, err := rest.JSON("")(body, func(element []byte) error {
+			if !utf8.Valid(element) {
+				broken = append(broken, bytes.Clone(element)) // to be turned aside as it is
+				return nil
+			}
 			object, err := parse(element)
 			if err != nil {
 				return err
@@ -80,6 +86,11 @@ func history(row func(now, before map[string]any) map[string]any) rest.Decode {
 				r["until"] = rows[i+1]["from"]
 			}
 			if err := give(each, r); err != nil {
+				return nil, err
+			}
+		}
+		for _, element := range broken {
+			if err := each(element); err != nil {
 				return nil, err
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -278,6 +279,9 @@ func (rd *reader) element(ctx context.Context, raw []byte) error {
 		element = withPart(raw, rd.s.PartAs, rd.cur.Part)
 	}
 	switch {
+	case !utf8.Valid(raw): // whoever converts it would put other letters in the place of what is broken, maybe into its key
+		rd.cur.Lossy = true
+		err = rd.record(raw)
 	case rd.s.Fetch != nil:
 		err = rd.s.Fetch(ctx, rd.c, element, rd.record)
 	case rd.s.Convert != nil:

@@ -267,6 +267,25 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestBrokenLetters: a record that is not UTF-8 is passed on as it is, not converted, and the snapshot that it is missing from is not called complete.
+func TestBrokenLetters(t *testing.T) {
+	s := newSource(t, 3)
+	s.answer = func(w http.ResponseWriter, _ int) bool {
+		_, _ = io.WriteString(w, "{\"data\":{\"items\":[{\"id\":1,\"who\":\"a\"},{\"id\":2,\"who\":\"\xff\"}]},\"total\":2}")
+		return false
+	}
+	c := connector().(rest.Connector)
+	for i := range c.Streams {
+		c.Streams[i].Convert = func(element []byte, each func([]byte) error) error { return each([]byte(strings.ToValidUTF8(string(element), "?"))) }
+	}
+	for _, c := range []sdk.Connector{connector(), c} {
+		got, err := sdktest.Read(t.Context(), c, session(s, 0), sdk.Request{Stream: "whole"})
+		if err != nil || len(got.Records) != 2 || got.Records[1] != "{\"id\":2,\"who\":\"\xff\"}" || got.SnapshotComplete {
+			t.Errorf("%v, %q, complete %t", err, got.Records, got.SnapshotComplete)
+		}
+	}
+}
+
 // TestFault: a connector says itself what its source's errors are.
 func TestFault(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"errorcode":"invalidtoken"}`) }))
