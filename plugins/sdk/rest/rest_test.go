@@ -276,7 +276,9 @@ func TestBrokenLetters(t *testing.T) {
 	}
 	c := connector().(rest.Connector)
 	for i := range c.Streams {
-		c.Streams[i].Convert = func(element []byte, each func([]byte) error) error { return each([]byte(strings.ToValidUTF8(string(element), "?"))) }
+		c.Streams[i].Convert = func(element []byte, each func([]byte) error) error {
+			return each([]byte(strings.ToValidUTF8(string(element), "?")))
+		}
 	}
 	for _, c := range []sdk.Connector{connector(), c} {
 		got, err := sdktest.Read(t.Context(), c, session(s, 0), sdk.Request{Stream: "whole"})
