@@ -14,6 +14,7 @@ import (
 	"github.com/lrshub/lrshub/connectors/moodle"
 	"github.com/lrshub/lrshub/connectors/oneroster"
 	"github.com/lrshub/lrshub/connectors/openedx"
+	"github.com/lrshub/lrshub/connectors/openedxapi"
 	"github.com/lrshub/lrshub/connectors/qti"
 	"github.com/lrshub/lrshub/connectors/scim"
 	"github.com/lrshub/lrshub/connectors/scormcloud"
@@ -30,12 +31,13 @@ func Builtin() map[string]func() sdk.Connector {
 		"csv":        csv.New,
 		"manual":     manual.New,
 		"moodle":     moodle.New,
+		"oneroster":  oneroster.New,
 		"openedx":    openedx.New,
+		"openedxapi": openedxapi.New,
 		"qti":        qti.New,
 		"scim":       scim.New,
 		"scormcloud": scormcloud.New,
 		"xapi":       xapi.New,
-		"oneroster":  oneroster.New,
 	}
 }
 
