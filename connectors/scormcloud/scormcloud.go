@@ -37,7 +37,7 @@ func New() sdk.Connector {
 		},
 		Streams: []rest.Stream{
 			{Stream: registrationStream, Path: path, Records: "registrations", Paging: more, Window: window, Convert: registration},
-			{Stream: interactionStream, Path: path, Records: "registrations", Paging: more, Window: window, Convert: interactions, Unchecked: true},
+			{Stream: interactionStream, Path: path, Records: "registrations", Paging: more, Window: window, Convert: interactions, Raw: true, Unchecked: true},
 		},
 	}
 }

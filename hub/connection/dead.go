@@ -270,6 +270,17 @@ CROSS JOIN LATERAL (SELECT key FROM dead_letter
 	return has, nil
 }
 
+// HasCode tells whether a snapshot has an open dead letter of one of the codes.
+func HasCode(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream string, generation int64, codes ...string) (has bool, err error) {
+	err = tx.GetContext(ctx, &has, `
+SELECT EXISTS (SELECT FROM dead_letter WHERE tenant_id = $1 AND connection_id = $2 AND stream = $3 AND generation = $4 AND code = ANY($5::text[]) AND state = 'open')`,
+		tx.Tenant, connection, stream, generation, database.Texts(codes))
+	if err != nil {
+		return false, fmt.Errorf("connection: find dead letters: %w", err)
+	}
+	return has, nil
+}
+
 // SupersedeDeadLetters closes the open letters of a stream's earlier snapshots, once the one of this generation is complete: what it has and cannot be
 // mapped has a letter of its own.
 func SupersedeDeadLetters(ctx context.Context, tx *database.Tx, connection uuid.UUID, stream string, generation int64) error {

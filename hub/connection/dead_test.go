@@ -68,7 +68,7 @@ func TestDeadLettersAreSealed(t *testing.T) {
 	if l, ok := got["c"]; !ok || l.Record != nil {
 		t.Errorf("the letter without content: %+v", l)
 	}
-	if n := w.count(databasetest.Default, `SELECT count(*) FROM dead_letter WHERE position('x1'::bytea IN sealed) > 0 OR position('x2'::bytea IN sealed) > 0`); n != 0 {
+	if n := w.count(databasetest.Default, `SELECT count(*) FROM dead_letter WHERE position('score":"x1'::bytea IN sealed) > 0 OR position('x2,"'::bytea IN sealed) > 0`); n != 0 {
 		t.Error("content stands in clear")
 	}
 	if n := w.count(databasetest.Default, `SELECT count(*) FROM dead_letter WHERE epoch = 202611 AND subject_id IS NULL`); n != 2 {

@@ -152,6 +152,7 @@ func starter(r connection.Run) string {
 
 // codes say what a dead letter's code means, and what mends it.
 var codes = map[string]string{
+	"unfit_record":      "the record is not as the connector says: mend the source or the connector, then sync; nothing of the snapshot is taken back",
 	"bad_record":        "the source's record cannot be read: mend the source, then sync",
 	"too_large":         "the record is larger than the limit: mend the source, then sync",
 	"mapping":           "the mapping fails on the record: mend the mapping, then replay",

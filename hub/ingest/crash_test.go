@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -245,9 +246,11 @@ func TestTwoWorkersOfOneRun(t *testing.T) {
 		go func() {
 			var err error
 			for _, page := range pages {
-				if _, e := s.road.Page(t.Context(), run, page); e != nil {
-					err = e
+				e := connection.ErrOvertaken
+				for try := 0; errors.Is(e, connection.ErrOvertaken) && try < 5; try++ { // as the workflow does
+					_, e = s.road.Page(t.Context(), run, page)
 				}
+				err = errors.Join(err, e)
 			}
 			ended <- err
 		}()

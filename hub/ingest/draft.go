@@ -63,6 +63,7 @@ type drafts struct {
 	list   []*draft
 	byKey  map[string]*draft
 	bad    []connection.DeadLetter
+	unfit  [][]byte // keys of records that could not be read but are there
 	same   int64    // records given twice in the page
 	linkOn []string // kinds of claim on which the connection may link
 
@@ -108,7 +109,10 @@ func (d *drafts) collect(page contract.Page) {
 		}
 	}
 	for _, b := range page.Bad {
-		d.bad = append(d.bad, d.badLetter(b))
+		letter := d.badLetter(b)
+		if d.bad = append(d.bad, letter); b.Key != nil {
+			d.unfit = append(d.unfit, letter.Key)
+		}
 	}
 }
 

@@ -135,6 +135,24 @@ func TestBadRecordsAndHalfGoodOnes(t *testing.T) {
 	}
 }
 
+// A snapshot with a record that does not fit its schema takes nothing back: nobody can tell which one that is. The next one, mended, does.
+func TestUnfitRecordTakesNothingBack(t *testing.T) {
+	w := newWorld(t)
+	s := w.connect(one, "school", head+streamText("attempt"))
+	s.whole("attempt", attempt(1, "ann", 10), attempt(2, "bob", 10), attempt(3, "eve", 10))
+	s.next("attempt")
+	s.send("attempt", contract.Page{Cursor: []byte("a"), Records: []contract.Record{attempt(1, "ann", 10)},
+		Bad: []contract.Bad{{Code: contract.CodeUnfit, Position: "file:2", Reason: "id is a string, not an int", Raw: []byte("{}")}}})
+	s.last("attempt")
+	s.want(totals{Statements: 3, Live: 3})
+	s.next("attempt")
+	s.last("attempt", attempt(1, "ann", 10), attempt(2, "bob", 10))
+	s.want(totals{Statements: 4, Voidings: 1, Live: 2})
+	if len(s.letters()) != 0 {
+		t.Errorf("the source was mended: %v", s.letters())
+	}
+}
+
 func TestReplay(t *testing.T) {
 	w := newWorld(t)
 	broken := strings.Replace(head+streamText("attempt"), `verb: {id: "http://adlnet.gov/expapi/verbs/passed"}`, `verb: {id: "not an IRI"}`, 1)

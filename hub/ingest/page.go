@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/lrshub/lrshub/hub/audit"
+	"github.com/lrshub/lrshub/hub/connection"
 	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/mapping"
 	"github.com/lrshub/lrshub/hub/people"
@@ -46,7 +47,8 @@ type Counts struct {
 
 // Page maps a page of records and stores, in one transaction: the statements that are new, voiding statements for those that
 // the records no longer give, the records (pruned, sealed), dead letters, the cursor, the run's progress and an audit event. A page given twice
-// stores nothing the second time. Errors: connection.ErrLeaseLost when another run holds the connection; whatever it is, nothing of the page is stored.
+// stores nothing the second time. Errors: connection.ErrLeaseLost when another run holds the connection, connection.ErrOvertaken when another worker or a push was first: the page may be
+// given again; whatever it is, nothing of the page is stored.
 func (r *Road) Page(ctx context.Context, run Run, page contract.Page) (Counts, error) {
 	if !page.SnapshotComplete || run.Stream.Deletes != contract.DeletesAbsence {
 		return r.store(ctx, run, page)
@@ -58,13 +60,28 @@ func (r *Road) Page(ctx context.Context, run Run, page contract.Page) (Counts, e
 	if err != nil {
 		return Counts{}, err
 	}
-	gone, err := r.absent(ctx, run)
-	if err != nil {
+	if end.SnapshotComplete, err = r.sawAll(ctx, run); err != nil {
 		return Counts{}, err
 	}
-	counts.add(gone)
+	if end.SnapshotComplete {
+		gone, err := r.absent(ctx, run)
+		if err != nil {
+			return Counts{}, err
+		}
+		counts.add(gone)
+	}
 	_, err = r.store(ctx, run, end)
 	return counts, err
+}
+
+// sawAll tells whether all that a snapshot brought could be told apart. One that does not fit the schema, or was too large to be read, may be any of those that it seems to lack: none of them is taken back then.
+func (r *Road) sawAll(ctx context.Context, run Run) (all bool, err error) {
+	err = r.db.ReadTenant(ctx, run.Tenant, func(ctx context.Context, tx *database.Tx) error {
+		some, err := connection.HasCode(ctx, tx, run.Connection, run.Stream.Name, run.Generation, contract.CodeUnfit, contract.CodeTooLarge)
+		all = !some
+		return err
+	})
+	return all, err
 }
 
 func (r *Road) store(ctx context.Context, run Run, page contract.Page) (Counts, error) {

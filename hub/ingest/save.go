@@ -74,7 +74,7 @@ func (d *drafts) seal(subjects vault.Subjects) error {
 // save writes what is now known of the page's records, and its dead letters. b was stored.
 func (d *drafts) save(ctx context.Context, tx *database.Tx, b *batch) (err error) {
 	var list []connection.SourceRecord
-	var seen, mended [][]byte
+	seen, mended := d.unfit, [][]byte(nil) // what an unfit record gave before stands, too
 	letters := d.bad
 	for _, f := range d.list {
 		switch f.verdict {

@@ -50,8 +50,9 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Codes of records that never become statements.
 const (
-	CodeBadRecord = "bad_record" // cannot be read, or does not fit its stream's schema
-	CodeTooLarge  = "too_large"  // larger than the limit
+	CodeBadRecord = "bad_record"   // cannot be read
+	CodeUnfit     = "unfit_record" // can be read, and does not fit its stream's schema
+	CodeTooLarge  = "too_large"    // larger than the limit
 )
 
 // Limits of the protocol, in bytes.

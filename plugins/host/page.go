@@ -58,7 +58,7 @@ func (b *builder) add(e contract.Event) error {
 func (b *builder) record(e contract.Event) error {
 	pruned, err := b.plan.prune(e.JSON)
 	if err != nil {
-		return b.bad(Bad{Code: contract.CodeBadRecord, Position: e.Position, Reason: err.Error(), Raw: bytes.Clone(e.JSON), Key: bytes.Clone(pruned.key), Unfit: true})
+		return b.bad(Bad{Code: contract.CodeUnfit, Position: e.Position, Reason: err.Error(), Raw: bytes.Clone(e.JSON), Key: bytes.Clone(pruned.key), Unfit: true})
 	}
 	r := Record{Key: b.keep(pruned.key), Subject: pruned.subject, JSON: b.keep(pruned.json), Position: e.Position}
 	b.page.Records = append(b.page.Records, r)

@@ -20,7 +20,7 @@ const (
 
 // Codes of records that never become statements.
 const (
-	BadRecord = contract.CodeBadRecord // cannot be read, or does not fit its stream's schema
+	BadRecord = contract.CodeBadRecord // cannot be read
 	TooLarge  = contract.CodeTooLarge  // larger than Request.MaxRecord
 )
 
@@ -68,7 +68,7 @@ func (o *Output) Record(json []byte, position string) error {
 		return o.Bad(TooLarge, position, fmt.Sprintf("the record has %d bytes; the limit is %d", len(json), o.max), nil)
 	}
 	if !looksLikeObject(json) {
-		return o.Bad(BadRecord, position, "the record is not a JSON object", json)
+		return o.Bad(contract.CodeUnfit, position, "the record is not a JSON object", json)
 	}
 	return o.send(Event{Kind: EventRecord, JSON: json, Position: clip(position, MaxPosition)})
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lrshub/lrshub/plugins/contract"
 	"github.com/lrshub/lrshub/plugins/sdk"
 	"github.com/lrshub/lrshub/plugins/sdk/sdktest"
 )
@@ -38,7 +39,7 @@ func TestOutputTurnsBadRecordsAside(t *testing.T) {
 	if err != nil || len(got.Records) != 2 || len(got.Bad) != 6 {
 		t.Fatalf("%d records, %d bad, %v", len(got.Records), len(got.Bad), err)
 	}
-	for i, want := range []string{sdk.BadRecord, sdk.BadRecord, sdk.BadRecord, sdk.BadRecord, sdk.TooLarge, "odd"} {
+	for i, want := range []string{contract.CodeUnfit, contract.CodeUnfit, contract.CodeUnfit, contract.CodeUnfit, sdk.TooLarge, "odd"} {
 		if got.Bad[i].Code != want {
 			t.Errorf("bad %d is %s, want %s", i, got.Bad[i].Code, want)
 		}

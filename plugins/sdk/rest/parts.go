@@ -81,6 +81,6 @@ func Part(path, records string, paging Paging, id string) func(context.Context, 
 
 // Each asks for all pages of a path, and gives each element of the list at records.
 func (c *Client) Each(ctx context.Context, path, records string, paging Paging, each func(element []byte) error) error {
-	s := &Stream{Path: path, Records: records, Paging: paging, Convert: func(element []byte, _ func([]byte) error) error { return each(element) }}
+	s := &Stream{Path: path, Records: records, Paging: paging, Raw: true, Convert: func(element []byte, _ func([]byte) error) error { return each(element) }}
 	return newReader(c, s, sdk.NewOutput(sdk.Request{}, func(sdk.Event) error { return nil })).part(ctx)
 }

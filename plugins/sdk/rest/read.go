@@ -279,7 +279,7 @@ func (rd *reader) element(ctx context.Context, raw []byte) error {
 		element = withPart(raw, rd.s.PartAs, rd.cur.Part)
 	}
 	switch {
-	case !utf8.Valid(raw): // whoever converts it would put other letters in the place of what is broken, maybe into its key
+	case !rd.s.Raw && !utf8.Valid(raw): // whoever converts it would put other letters in the place of what is broken, maybe into its key
 		rd.cur.Lossy = true
 		err = rd.record(raw)
 	case rd.s.Fetch != nil:

@@ -54,6 +54,8 @@ type Stream struct {
 	PartAs string
 	// Convert makes records of one element of the list, as many as it likes; nil: the element is the record.
 	Convert func(element []byte, each func(record []byte) error) error
+	// Raw has Convert given what is not UTF-8, too; else that is turned aside, once for each element.
+	Raw bool
 	// Fetch is a Convert for lists that only name what changed: it asks for the record. A page's whole list is held meanwhile, at most 64 MiB.
 	Fetch func(ctx context.Context, c *Client, element []byte, each func(record []byte) error) error
 	// Gone says that a record tells of its own deletion (streams with deletes "tombstone"); the record's key is all that is needed then. nil: none does.
