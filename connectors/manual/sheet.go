@@ -53,7 +53,13 @@ func readSheet(body []byte) ([]entry, error) {
 	var list []entry
 	for {
 		row, err := r.Read()
-		line, _ := r.FieldPos(0)
+		line := 0
+		var broken *csv.ParseError
+		if errors.As(err, &broken) {
+			line = broken.StartLine
+		} else if len(row) > 0 {
+			line, _ = r.FieldPos(0)
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return list, nil
