@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"path/filepath"
@@ -88,6 +89,15 @@ func TestRecords(t *testing.T) {
 		t.Errorf("whoever has not signed in enters records: %d %s", status, text)
 	}
 	clerk.form(t)
+	admin.must("connection", "pause", "on-the-job")
+	for path, want := range map[string]string{"on-the-job": "resume it first", "never-added": "There is no connection of that name"} {
+		if text := clerk.page(t, path, "POST"); !strings.Contains(text, want) {
+			t.Errorf("%s: %s, want %q", path, text, want)
+		}
+	}
+	if text := reader.page(t, "on-the-job", "GET"); !strings.Contains(text, "--scope records/enter") {
+		t.Errorf("a reader is shown %s", text)
+	}
 	verbs("map[completed:1 passed:1]")
 }
 
@@ -103,6 +113,34 @@ func (p person) connectionID(name string) string {
 	}
 	p.t.Fatalf("no connection %s in %v", name, list)
 	return ""
+}
+
+// page gives a console's page of records.
+func (p person) page(t *testing.T, connection, method string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, p.hub.URL()+"/console/connections/"+connection+"/records", strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if method == "POST" {
+		var body bytes.Buffer
+		w := multipart.NewWriter(&body)
+		_ = w.WriteField("kind", "training")
+		_ = w.Close()
+		r.Body = io.NopCloser(&body)
+		r.Header.Set("Content-Type", w.FormDataContentType())
+	}
+	r.SetBasicAuth("x", p.token)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // form enters a record in the console, wrongly at first, and from another site.

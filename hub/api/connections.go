@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -202,7 +201,7 @@ func (f *face) withProcess(ctx context.Context, caller access.Caller, name strin
 	if err != nil {
 		return err
 	}
-	p, err := f.Host.Start(ctx, host.Plugin{Connector: c.Connector, SHA256: c.Checksum}, host.Session{Config: settings.Config, Secrets: secretsOf(settings)})
+	p, err := f.Host.Start(ctx, host.Plugin{Connector: c.Connector, SHA256: c.Checksum}, host.Session{Config: settings.Config, Secrets: settings.Secret})
 	if err != nil {
 		return err
 	}
@@ -244,15 +243,4 @@ func (f *face) removeConnection(ctx context.Context, caller access.Caller, in *C
 		return nil, err
 	}
 	return nil, sync.Remove(ctx, f.Temporal, caller.Tenant, c)
-}
-
-// secretsOf hands a connection's secrets out one by one, by the path of their property.
-func secretsOf(s connection.Settings) func(context.Context, string) (string, error) {
-	return func(_ context.Context, name string) (string, error) {
-		secret, ok := s.Secrets[name]
-		if !ok {
-			return "", fmt.Errorf("%w: this connection has no secret %q", errInvalid, name)
-		}
-		return secret, nil
-	}
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/lrshub/lrshub/hub/access"
+	"github.com/lrshub/lrshub/hub/connection"
+	"github.com/lrshub/lrshub/hub/database"
 	"github.com/lrshub/lrshub/hub/entry"
 	"github.com/lrshub/lrshub/plugins/contract"
 )
@@ -53,10 +56,24 @@ const maxForm = entry.MaxBytes + 1<<20
 // enter shows the form, and takes what was filled in. What it stored shows it again, empty.
 func (f *face) enter(r *http.Request, caller access.Caller) (page, error) {
 	_, err := f.Gate.Decide(r.Context(), access.Request{Caller: caller, Action: access.Write, Resource: access.Entries})
+	if errors.Is(err, access.ErrDenied) {
+		return page{}, errMayNotEnter
+	}
 	if err != nil {
 		return page{}, err
 	}
-	view := form{Name: r.PathValue("name"), Fields: recordFields}
+	var c connection.Connection
+	err = f.DB.ReadTenant(r.Context(), caller.Tenant, func(ctx context.Context, tx *database.Tx) (err error) {
+		c, err = connection.Get(ctx, tx, r.PathValue("name"))
+		return err
+	})
+	if err != nil {
+		return page{}, err
+	}
+	if c.Connector != entry.Connector {
+		return page{}, errNoPage
+	}
+	view := form{Name: c.Name, Fields: recordFields}
 	status := 0
 	if r.Method == http.MethodPost {
 		if status, err = f.entered(r, caller, &view); err != nil {
@@ -86,7 +103,7 @@ func (f *face) entered(r *http.Request, caller access.Caller, view *form) (statu
 		return 0, nil
 	case errors.As(err, &refusal):
 		view.Problems, view.Fields = refusal.Mistakes, filled(r)
-	case errors.As(err, &unreadable), errors.Is(err, entry.ErrEmpty):
+	case errors.As(err, &unreadable), errors.Is(err, entry.ErrEmpty), errors.Is(err, connection.ErrPaused):
 		view.Said, view.Fields = err.Error(), filled(r)
 	default:
 		return 0, err

@@ -14,6 +14,9 @@ import (
 // errNoPage: there is no page of that address.
 var errNoPage = errors.New("console: no such page")
 
+// errMayNotEnter: the caller may not enter records.
+var errMayNotEnter = errors.New("console: this credential may not enter records")
+
 // realm is what a browser shows where it asks for the credential.
 const realm = `Basic realm="lrshub: user name = key of a client, password = its secret", charset="UTF-8"`
 
@@ -44,6 +47,10 @@ func problemPage(w http.ResponseWriter, err error) page {
 				{Command: "lrshub client create NAME --scope connections/read"},
 				{Words: "On the machine of a local hub: any user name, and as password the one line of the file admin.token in its data folder."},
 			}}
+	case errors.Is(err, errMayNotEnter):
+		p.status, p.Title = http.StatusForbidden, "Not allowed"
+		p.Body = problem{What: "This credential may not enter records.", Why: "No grant allows it: none of its scopes does.",
+			Next: []step{{Words: "Ask an administrator for a client with the scope records/enter:"}, {Command: "lrshub client create NAME --scope records/enter"}}}
 	case errors.Is(err, access.ErrDenied):
 		p.status, p.Title = http.StatusForbidden, "Not allowed"
 		p.Body = problem{What: "This credential may not see connections.", Why: "No grant allows it: none of its scopes does.",

@@ -39,8 +39,24 @@ func (f *Face) hook(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body) // the sender is gone if this fails
 }
 
-// take reads a push within its bounds, and has it stored.
+// take has a push stored.
 func (f *Face) take(w http.ResponseWriter, r *http.Request, s source) (connection.Answer, error) {
+	push := sdk.Push{Method: r.Method, Header: shown(r.Header), Received: f.Now()}
+	admit := func() error {
+		if push.Header == nil {
+			return problem{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "header", Detail: "the header of a push has at most 64 KiB"}
+		}
+		return nil
+	}
+	return f.bounded(w, r, s, admit, func(ctx context.Context, body []byte) (connection.Answer, error) {
+		push.Body = body
+		return f.again(ctx, s, func(ctx context.Context, s source) (connection.Answer, error) { return f.deliver(ctx, s, push) })
+	})
+}
+
+// bounded reads what was sent to a connection within the bounds of its rate, size and time, once it is admitted, and has it done. What has arrived is done even if its sender does
+// not wait for it.
+func (f *Face) bounded(w http.ResponseWriter, r *http.Request, s source, admit func() error, do func(ctx context.Context, body []byte) (connection.Answer, error)) (connection.Answer, error) {
 	var none connection.Answer
 	if err := s.Startable(); err != nil {
 		return none, err
@@ -49,26 +65,25 @@ func (f *Face) take(w http.ResponseWriter, r *http.Request, s source) (connectio
 	if err := g.allow(f.Now()); err != nil {
 		return none, err
 	}
+	if err := admit(); err != nil {
+		return none, err
+	}
 	held, err := f.bodies.take(r.Context())
 	if err != nil {
 		return none, err
 	}
 	defer held.giveBack()
-	push := sdk.Push{Method: r.Method, Header: shown(r.Header), Received: f.Now()}
-	if push.Header == nil {
-		return none, problem{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "header", Detail: "the header of a push has at most 64 KiB"}
-	}
-	if push.Body, err = held.read(r.Context(), w, r, f.patience); err != nil {
+	body, err := held.read(r.Context(), w, r, f.patience)
+	if err != nil {
 		return none, err
 	}
-	// What has arrived is stored, even if its sender does not wait for it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pushTime)
 	defer cancel()
 	if err := g.enter(ctx); err != nil {
 		return none, err
 	}
 	defer g.leave()
-	return f.again(ctx, s, func(ctx context.Context, s source) (connection.Answer, error) { return f.deliver(ctx, s, push) })
+	return do(ctx, body)
 }
 
 // again does what changes records, anew where something else changed meanwhile. The connection is looked up anew then.

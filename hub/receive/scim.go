@@ -58,44 +58,20 @@ func (f *Face) scim(w http.ResponseWriter, r *http.Request) {
 
 // provide bounds a request as a push is bounded, finds out who sent it and has it done.
 func (f *Face) provide(w http.ResponseWriter, r *http.Request, s source) (connection.Answer, error) {
-	var none connection.Answer
-	if err := s.Startable(); err != nil {
-		return none, err
-	}
-	g := f.gates.get(s.ID)
-	if err := g.allow(f.Now()); err != nil {
-		return none, err
-	}
 	p := &provided{source: s, Request: r, base: f.PublicURL + SCIMPath + s.ID.String()}
-	if err := f.admit(p); err != nil {
-		return none, err
-	}
-	held, err := f.bodies.take(r.Context())
-	if err != nil {
-		return none, err
-	}
-	defer held.giveBack()
-	text, err := held.read(r.Context(), w, r, f.patience)
-	if err != nil {
-		return none, err
-	}
-	if len(text) > 0 {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		if err := decoder.Decode(&p.body); err != nil || p.body == nil {
-			return none, problem{Status: http.StatusBadRequest, Reason: "data", Type: "invalidSyntax", Detail: "the body is not a JSON object"}
+	return f.bounded(w, r, s, func() error { return f.admit(p) }, func(ctx context.Context, text []byte) (connection.Answer, error) {
+		if len(text) > 0 {
+			decoder := json.NewDecoder(bytes.NewReader(text))
+			decoder.UseNumber()
+			if err := decoder.Decode(&p.body); err != nil || p.body == nil {
+				return connection.Answer{}, problem{Status: http.StatusBadRequest, Reason: "data", Type: "invalidSyntax", Detail: "the body is not a JSON object"}
+			}
 		}
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pushTime)
-	defer cancel()
-	if err := g.enter(ctx); err != nil {
-		return none, err
-	}
-	defer g.leave()
-	return f.again(ctx, s, func(ctx context.Context, s source) (connection.Answer, error) {
-		attempt := *p
-		attempt.source = s
-		return f.route(ctx, &attempt)
+		return f.again(ctx, s, func(ctx context.Context, s source) (connection.Answer, error) {
+			attempt := *p
+			attempt.source = s
+			return f.route(ctx, &attempt)
+		})
 	})
 }
 

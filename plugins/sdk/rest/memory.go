@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"time"
+
+	"github.com/lrshub/lrshub/plugins/contract"
 )
 
 // memory knows what was brought lately, by hashes: it tells what comes a second time, because pages shifted or windows overlap. It is bounded; what it has
@@ -96,4 +98,24 @@ func number(text []byte) uint64 {
 	var b [8]byte
 	copy(b[8-entryOffset:], text[:entryOffset])
 	return binary.BigEndian.Uint64(b[:])
+}
+
+// key gives a record's key, and a hash of it; nothing where it has none.
+func (rd *reader) key(json []byte) (uint64, []any) {
+	if len(rd.s.Key) == 0 {
+		return 0, nil
+	}
+	values := make([]any, len(rd.s.Key))
+	for i, path := range rd.s.Key {
+		value := Find(json, path)
+		if value == nil {
+			return 0, nil
+		}
+		values[i] = value
+	}
+	text, err := contract.Key(values...)
+	if err != nil {
+		return 0, nil
+	}
+	return hash(text), values
 }

@@ -331,26 +331,6 @@ func (rd *reader) record(json []byte) error {
 	return rd.out.Record(json, position)
 }
 
-// key gives a record's key, and a hash of it; nothing where it has none.
-func (rd *reader) key(json []byte) (uint64, []any) {
-	if len(rd.s.Key) == 0 {
-		return 0, nil
-	}
-	values := make([]any, len(rd.s.Key))
-	for i, path := range rd.s.Key {
-		value := Find(json, path)
-		if value == nil {
-			return 0, nil
-		}
-		values[i] = value
-	}
-	text, err := contract.Key(values...)
-	if err != nil {
-		return 0, nil
-	}
-	return hash(text), values
-}
-
 // advance moves the cursor past a page that was read to its end.
 func (rd *reader) advance(p Page) error {
 	if p.Count == 0 && rd.overlaps() {
